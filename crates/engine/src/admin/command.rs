@@ -1,0 +1,6 @@
+//! COMMAND: the table itself.
+
+use crate::table::SessionCommand;
+
+/// This file's entries.
+pub(crate) static COMMANDS: &[SessionCommand] = &[];

@@ -1,0 +1,444 @@
+//! INFO: what clients, exporters and operators read. Every field is true.
+
+use std::fmt::Write;
+
+use sessile_command::{Arity, Flags, Outcome};
+use sessile_config::{MaxmemoryPolicy, table as names};
+use sessile_resp::{Args, Reply};
+
+use super::{REDIS_VERSION, docs, entry};
+use crate::engine::{Engine, JournalState};
+use crate::session::ConnId;
+use crate::table::{SessionCommand, SessionRun};
+
+/// This file's entries.
+pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
+    "info",
+    Arity::AtLeast(1),
+    Flags::LOADING.and(Flags::STALE),
+    docs("Describes the node.", "[section [section ...]]", "1.0.0"),
+    SessionRun::Do(info),
+)];
+
+type Section = (&'static str, &'static str, fn(&mut Engine, &mut String), bool);
+
+/// Name, heading, writer, and whether it is shown without asking.
+const SECTIONS: &[Section] = &[
+    ("server", "Server", server, true),
+    ("clients", "Clients", clients, true),
+    ("memory", "Memory", memory, true),
+    ("persistence", "Persistence", persistence, true),
+    ("stats", "Stats", stats, true),
+    ("replication", "Replication", replication, true),
+    ("cpu", "CPU", cpu, true),
+    ("modules", "Modules", |_, _| {}, true),
+    ("commandstats", "Commandstats", commandstats, false),
+    ("errorstats", "Errorstats", errorstats, true),
+    ("latencystats", "Latencystats", latencystats, false),
+    ("cluster", "Cluster", |_, text| text.push_str("cluster_enabled:0\r\n"), true),
+    ("keyspace", "Keyspace", keyspace, true),
+    ("sessile", "Sessile", sessile, true),
+];
+
+fn info(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
+    let asked: Vec<String> =
+        args.iter().skip(1).map(|a| String::from_utf8_lossy(a).to_ascii_lowercase()).collect();
+    let has = |name: &str| asked.iter().any(|a| a == name);
+    let mut text = String::with_capacity(4096);
+    for &(name, heading, write, default) in SECTIONS {
+        let all = has("all") || has("everything");
+        if all || has(name) || default && (asked.is_empty() || has("default")) {
+            if !text.is_empty() {
+                text.push_str("\r\n");
+            }
+            let _ = write!(text, "# {heading}\r\n");
+            write(engine, &mut text);
+        }
+    }
+    out.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// Writes `name:value` lines.
+macro_rules! lines {
+    ($text:expr; $($name:literal $value:expr),* $(,)?) => {
+        $( let _ = write!($text, concat!($name, ":{}\r\n"), $value); )*
+    };
+}
+
+fn server(engine: &mut Engine, text: &mut String) {
+    let uptime_s = engine.now_ms().saturating_sub(engine.stats.started_ms) / 1000;
+    let now_ms = engine.now_ms();
+    lines!(text;
+        "redis_version" REDIS_VERSION,
+        "redis_git_sha1" "00000000",
+        "redis_git_dirty" 0,
+        "redis_build_id" "0",
+        "redis_mode" "standalone",
+        "os" format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        "arch_bits" usize::BITS,
+        "monotonic_clock" "POSIX clock_gettime",
+        "multiplexing_api" "epoll",
+        "atomicvar_api" "c11-builtin",
+        "gcc_version" "0.0.0",
+        "process_id" std::process::id(),
+        "process_supervised" "no",
+        "run_id" engine.run_id,
+        "tcp_port" engine.server.port,
+        "server_time_usec" now_ms * 1000,
+        "uptime_in_seconds" uptime_s,
+        "uptime_in_days" uptime_s / 86400,
+        "hz" 10,
+        "configured_hz" engine.config.int(names::HZ),
+        "lru_clock" now_ms / 1000 & 0xff_ffff,
+        "executable" engine.server.executable,
+        "config_file" engine.server.config_file,
+        "io_threads_active" 0,
+        "listener0" format_args!("name=tcp,bind={},port={}", String::from_utf8_lossy(&engine.config.show(names::BIND)), engine.server.port),
+        "sessile_version" env!("CARGO_PKG_VERSION"),
+    );
+}
+
+fn clients(engine: &mut Engine, text: &mut String) {
+    let (mut input_max, mut output_max, mut blocked, mut watching, mut pubsub) = (0, 0, 0, 0, 0);
+    for (_, session) in engine.all_sessions() {
+        input_max = input_max.max(session.input.len());
+        output_max = output_max.max(session.output.len());
+        blocked += usize::from(session.blocked.is_some());
+        watching += usize::from(!session.watched.is_empty());
+        pubsub += usize::from(session.is_subscriber());
+    }
+    lines!(text;
+        "connected_clients" engine.connected,
+        "cluster_connections" 0,
+        "maxclients" engine.settings.maxclients,
+        "client_recent_max_input_buffer" input_max,
+        "client_recent_max_output_buffer" output_max,
+        "blocked_clients" blocked,
+        "tracking_clients" 0,
+        "pubsub_clients" pubsub,
+        "watching_clients" watching,
+        "clients_in_timeout_table" engine.deadlines.len(),
+        "total_watched_keys" engine.watchers.len(),
+        "total_blocking_keys" engine.waiters.len(),
+        "total_blocking_keys_on_nokey" 0,
+    );
+}
+
+fn human(bytes: usize) -> String {
+    let n = bytes as f64;
+    match bytes {
+        0..=1023 => format!("{bytes}B"),
+        1024..=1_048_575 => format!("{:.2}K", n / 1024.0),
+        1_048_576..=1_073_741_823 => format!("{:.2}M", n / 1_048_576.0),
+        _ => format!("{:.2}G", n / 1_073_741_824.0),
+    }
+}
+
+fn policy_name(policy: MaxmemoryPolicy) -> &'static str {
+    use sessile_config::Choice;
+    MaxmemoryPolicy::NAMES[policy as usize]
+}
+
+fn memory(engine: &mut Engine, text: &mut String) {
+    let used = engine.used_memory_bytes() + engine.client_bytes();
+    engine.stats.peak_bytes = engine.stats.peak_bytes.max(used);
+    let peak = engine.stats.peak_bytes;
+    let facts = &engine.server;
+    let maxmemory = engine.settings.maxmemory_bytes;
+    let dataset = engine.keyspace.entry_bytes();
+    lines!(text;
+        "used_memory" used,
+        "used_memory_human" human(used),
+        "used_memory_rss" facts.rss_bytes,
+        "used_memory_rss_human" human(facts.rss_bytes),
+        "used_memory_peak" peak,
+        "used_memory_peak_human" human(peak),
+        "used_memory_peak_perc" format_args!("{:.2}%", used as f64 * 100.0 / peak.max(1) as f64),
+        "used_memory_overhead" used - dataset,
+        "used_memory_startup" engine.stats.base_bytes,
+        "used_memory_dataset" dataset,
+        "used_memory_dataset_perc" format_args!("{:.2}%", dataset as f64 * 100.0 / used.max(1) as f64),
+        "allocator_allocated" facts.allocated_bytes,
+        "allocator_active" facts.allocated_bytes,
+        "allocator_resident" facts.rss_bytes,
+        "total_system_memory" facts.system_bytes,
+        "total_system_memory_human" human(facts.system_bytes),
+        "used_memory_lua" 0,
+        "used_memory_vm_eval" 0,
+        "used_memory_lua_human" human(0),
+        "used_memory_scripts_eval" 0,
+        "number_of_cached_scripts" 0,
+        "number_of_functions" 0,
+        "number_of_libraries" 0,
+        "used_memory_vm_functions" 0,
+        "used_memory_vm_total" 0,
+        "used_memory_vm_total_human" human(0),
+        "used_memory_functions" 0,
+        "used_memory_scripts" 0,
+        "used_memory_scripts_human" human(0),
+        "maxmemory" maxmemory,
+        "maxmemory_human" human(maxmemory as usize),
+        "maxmemory_policy" policy_name(engine.settings.policy),
+        "mem_fragmentation_ratio" format_args!("{:.2}", facts.rss_bytes as f64 / used.max(1) as f64),
+        "mem_fragmentation_bytes" facts.rss_bytes.saturating_sub(used),
+        "mem_not_counted_for_evict" engine.client_bytes(),
+        "mem_replication_backlog" 0,
+        "mem_total_replication_buffers" 0,
+        "mem_clients_slaves" 0,
+        "mem_clients_normal" engine.client_bytes(),
+        "mem_cluster_links" 0,
+        "mem_aof_buffer" engine.txn.bytes.capacity(),
+        "mem_allocator" "jemalloc-5.3.0",
+        "active_defrag_running" 0,
+        "lazyfree_pending_objects" 0,
+        "lazyfreed_objects" 0,
+    );
+}
+
+fn persistence(engine: &mut Engine, text: &mut String) {
+    let facts = &engine.server;
+    let journaled = u8::from(engine.settings.journaled);
+    let ok = |good| if good { "ok" } else { "err" };
+    let writes_ok = engine.journal_state == JournalState::Open;
+    lines!(text;
+        "loading" u8::from(facts.loading),
+        "async_loading" 0,
+        "current_cow_peak" 0,
+        "current_cow_size" 0,
+        "current_fork_perc" "0.00",
+        "current_save_keys_processed" engine.keyspace.snapshot().map_or(0, |s| s.entries()),
+        "current_save_keys_total" 0,
+        "rdb_changes_since_last_save" engine.txn.changes - facts.changes_at_save,
+        "rdb_bgsave_in_progress" u8::from(facts.saving),
+        "rdb_last_save_time" facts.saved_s,
+        "rdb_last_bgsave_status" ok(facts.save_ok || facts.saves == 0),
+        "rdb_last_bgsave_time_sec" -1,
+        "rdb_current_bgsave_time_sec" -1,
+        "rdb_saves" facts.saves,
+        "rdb_last_cow_size" 0,
+        "rdb_last_load_keys_expired" 0,
+        "rdb_last_load_keys_loaded" 0,
+        "aof_enabled" journaled,
+        "aof_rewrite_in_progress" u8::from(facts.rewriting),
+        "aof_rewrite_scheduled" 0,
+        "aof_last_rewrite_time_sec" facts.rewrite_s,
+        "aof_current_rewrite_time_sec" -1,
+        "aof_last_bgrewrite_status" ok(facts.rewrite_ok || facts.rewrites == 0),
+        "aof_rewrites" facts.rewrites,
+        "aof_rewrites_consecutive_failures" 0,
+        "aof_last_write_status" ok(writes_ok),
+        "aof_last_cow_size" 0,
+        "module_fork_in_progress" 0,
+        "module_fork_last_cow_size" 0,
+    );
+    if engine.settings.journaled {
+        lines!(text;
+            "aof_current_size" facts.journal_bytes + facts.snapshot_bytes,
+            "aof_base_size" facts.snapshot_bytes,
+            "aof_pending_rewrite" 0,
+            "aof_buffer_length" engine.txn.bytes.len(),
+            "aof_pending_bio_fsync" u8::from(facts.progress.1 < facts.progress.0),
+            "aof_delayed_fsync" 0,
+        );
+    }
+}
+
+fn stats(engine: &mut Engine, text: &mut String) {
+    let (ops, input, output) = engine.rates();
+    let s = &engine.stats;
+    lines!(text;
+        "total_connections_received" s.connections,
+        "total_commands_processed" s.commands,
+        "instantaneous_ops_per_sec" ops,
+        "total_net_input_bytes" s.net_in,
+        "total_net_output_bytes" s.net_out,
+        "total_net_repl_input_bytes" 0,
+        "total_net_repl_output_bytes" 0,
+        "instantaneous_input_kbps" format_args!("{:.2}", input as f64 / 1024.0),
+        "instantaneous_output_kbps" format_args!("{:.2}", output as f64 / 1024.0),
+        "instantaneous_input_repl_kbps" "0.00",
+        "instantaneous_output_repl_kbps" "0.00",
+        "rejected_connections" s.rejected,
+        "sync_full" 0,
+        "sync_partial_ok" 0,
+        "sync_partial_err" 0,
+        "expired_keys" s.expired,
+        "expired_stale_perc" "0.00",
+        "expired_time_cap_reached_count" 0,
+        "expire_cycle_cpu_milliseconds" 0,
+        "evicted_keys" s.evicted,
+        "evicted_clients" 0,
+        "total_eviction_exceeded_time" 0,
+        "current_eviction_exceeded_time" 0,
+        "keyspace_hits" s.hits,
+        "keyspace_misses" s.misses,
+        "pubsub_channels" engine.pubsub.channels(),
+        "pubsub_patterns" engine.pubsub.patterns(),
+        "pubsubshard_channels" engine.pubsub.shard_channels(),
+        "latest_fork_usec" 0,
+        "total_forks" 0,
+        "migrate_cached_sockets" 0,
+        "slave_expires_tracked_keys" 0,
+        "active_defrag_hits" 0,
+        "active_defrag_misses" 0,
+        "active_defrag_key_hits" 0,
+        "active_defrag_key_misses" 0,
+        "total_active_defrag_time" 0,
+        "current_active_defrag_time" 0,
+        "tracking_total_keys" 0,
+        "tracking_total_items" 0,
+        "tracking_total_prefixes" 0,
+        "unexpected_error_replies" 0,
+        "total_error_replies" s.error_replies,
+        "dump_payload_sanitizations" 0,
+        "total_reads_processed" s.reads,
+        "total_writes_processed" s.writes,
+        "io_threaded_reads_processed" 0,
+        "io_threaded_writes_processed" 0,
+        "reply_buffer_shrinks" 0,
+        "reply_buffer_expands" 0,
+        "acl_access_denied_auth" s.auth_refused,
+        "acl_access_denied_cmd" 0,
+        "acl_access_denied_key" 0,
+        "acl_access_denied_channel" 0,
+    );
+}
+
+fn replication(engine: &mut Engine, text: &mut String) {
+    lines!(text;
+        "role" "master",
+        "connected_slaves" 0,
+        "master_failover_state" "no-failover",
+        "master_replid" engine.run_id,
+        "master_replid2" "0000000000000000000000000000000000000000",
+        "master_repl_offset" 0,
+        "second_repl_offset" -1,
+        "repl_backlog_active" 0,
+        "repl_backlog_size" engine.config.memory_bytes(names::REPL_BACKLOG_SIZE),
+        "repl_backlog_first_byte_offset" 0,
+        "repl_backlog_histlen" 0,
+    );
+}
+
+fn cpu(engine: &mut Engine, text: &mut String) {
+    let (system, user) = engine.server.cpu_us;
+    let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    lines!(text;
+        "used_cpu_sys" seconds(system),
+        "used_cpu_user" seconds(user),
+        "used_cpu_sys_children" "0.000000",
+        "used_cpu_user_children" "0.000000",
+        "used_cpu_sys_main_thread" seconds(system),
+        "used_cpu_user_main_thread" seconds(user),
+    );
+}
+
+fn each_command(engine: &Engine, mut f: impl FnMut(&str, &crate::stats::CommandStats)) {
+    let mut rows = Vec::new();
+    for entry in engine.table.iter() {
+        for it in std::iter::once(entry).chain(entry.subs.values()) {
+            rows.push((&it.full_name, &engine.stats.by_command[it.index]));
+        }
+    }
+    rows.sort_by_key(|(name, _)| *name);
+    rows.into_iter().for_each(|(name, stats)| f(name, stats));
+}
+
+fn commandstats(engine: &mut Engine, text: &mut String) {
+    each_command(engine, |name, stats| {
+        if stats.calls + stats.rejected + stats.failed > 0 {
+            let _ = write!(
+                text,
+                "cmdstat_{name}:calls={},usec={},usec_per_call={:.2},rejected_calls={},failed_calls={}\r\n",
+                stats.calls,
+                stats.usec,
+                stats.usec as f64 / stats.calls.max(1) as f64,
+                stats.rejected,
+                stats.failed
+            );
+        }
+    });
+}
+
+fn errorstats(engine: &mut Engine, text: &mut String) {
+    for (code, count) in &engine.stats.errors {
+        let _ = write!(text, "errorstat_{}:count={count}\r\n", String::from_utf8_lossy(code));
+    }
+}
+
+fn latencystats(engine: &mut Engine, text: &mut String) {
+    each_command(engine, |name, stats| {
+        if stats.calls == 0 {
+            return;
+        }
+        let percentile = |p: f64| {
+            let wanted = (stats.calls as f64 * p / 100.0).ceil() as u64;
+            let mut sum = 0;
+            let bucket = stats.histogram.iter().position(|&n| {
+                sum += n;
+                sum >= wanted
+            });
+            1u64 << bucket.unwrap_or(0)
+        };
+        let _ = write!(
+            text,
+            "latency_percentiles_usec_{name}:p50={}.000,p99={}.000,p99.9={}.000\r\n",
+            percentile(50.0),
+            percentile(99.0),
+            percentile(99.9)
+        );
+    });
+}
+
+fn keyspace(engine: &mut Engine, text: &mut String) {
+    for db in 0..engine.keyspace.db_count() as u32 {
+        let it = engine.keyspace.db(db);
+        if !it.is_empty() {
+            let _ = write!(text, "db{db}:keys={},expires={},avg_ttl=0\r\n", it.len(), it.expiring());
+        }
+    }
+}
+
+fn sessile(engine: &mut Engine, text: &mut String) {
+    let progress = engine.server.progress;
+    let state = match &engine.journal_state {
+        _ if !engine.settings.journaled => "off",
+        JournalState::Open => "ok",
+        JournalState::Refusing(_) => "refusing",
+        JournalState::Failed(_) => "failed",
+    };
+    let why = match &engine.journal_state {
+        JournalState::Refusing(why) | JournalState::Failed(why) => why,
+        JournalState::Open => "",
+    };
+    lines!(text;
+        "sessile_version" env!("CARGO_PKG_VERSION"),
+        "journal_state" state,
+        "journal_reason" why,
+        "journal_last_lsn" engine.last_lsn(),
+        "journal_written_lsn" progress.0,
+        "journal_durable_lsn" progress.1,
+        "journal_bytes_since_snapshot" engine.server.journal_bytes,
+        "journal_snapshot_bytes" engine.server.snapshot_bytes,
+        "gated_clients" engine.gated.len(),
+        "clock_ahead_ms" engine.clock.ahead_ms(),
+    );
+}
+
+impl Engine {
+    /// Memory of the connections' buffers.
+    pub(crate) fn client_bytes(&self) -> usize {
+        self.all_sessions().map(|(_, session)| session.heap_bytes()).sum()
+    }
+
+    /// Commands, bytes in and bytes out a second, over the last samples.
+    fn rates(&self) -> (u64, u64, u64) {
+        let (Some(first), Some(last)) = (self.stats.samples.front(), self.stats.samples.back()) else {
+            return (0, 0, 0);
+        };
+        let ms = (last.0 - first.0).max(1);
+        let rate = |a: u64, b: u64| (b - a) * 1000 / ms;
+        (rate(first.1, last.1), rate(first.2, last.2), rate(first.3, last.3))
+    }
+}

@@ -1,0 +1,177 @@
+//! Commands that wait for a key: who waits, who is woken in which order, and what happens when the time is over.
+//!
+//! A woken command simply runs again; a command whose time is over runs once more and must answer, so that its reply
+//! is gated on what it saw (DESIGN §5.2).
+
+use sessile_command::{Attempt, Error, Observed, Wait, WaitFor};
+use sessile_keyspace::{Content, Gate};
+use sessile_resp::Args;
+use sessile_values::Value;
+
+use crate::dispatch::Ended;
+use crate::engine::Engine;
+use crate::session::{Blocked, ConnId};
+use crate::table::Entry;
+
+impl Engine {
+    /// Lets a connection wait for the keys of its command.
+    pub(crate) fn block(&mut self, conn: ConnId, entry: &'static Entry, args: Args<'_>, wait: Wait) {
+        let again = wait.again.unwrap_or_else(|| args.to_owned());
+        let places = entry.command.keys.find(again.as_args()).unwrap_or_default();
+        let mut keys: Vec<Vec<u8>> = places.into_iter().map(|i| again.as_args()[i].to_vec()).collect();
+        keys.truncate(wait.keys_max);
+        let now_ms = self.now_ms();
+        let deadline_ms = if wait.timeout_ms == 0 { 0 } else { now_ms + wait.timeout_ms };
+        let db = self.session_mut(conn).db;
+        keys.sort();
+        keys.dedup();
+        for key in &keys {
+            self.waiters.entry((db, key.clone())).or_default().push_back(conn);
+        }
+        if deadline_ms > 0 {
+            self.deadlines.insert((deadline_ms, conn));
+        }
+        let blocked = Blocked { entry, args: again, keys, until: wait.until, deadline_ms, db };
+        self.session_mut(conn).blocked = Some(blocked);
+    }
+
+    /// Takes a connection out of all waiting; its command, if it had one.
+    pub(crate) fn unblock(&mut self, conn: ConnId) -> Option<Blocked> {
+        let session = self.sessions[conn].as_deref_mut()?;
+        if let Some(waiting) = session.waiting.take() {
+            self.deadlines.remove(&(waiting.deadline_ms, conn));
+        }
+        let blocked = session.blocked.take()?;
+        self.deadlines.remove(&(blocked.deadline_ms, conn));
+        for key in &blocked.keys {
+            let at = (blocked.db, key.clone());
+            if let Some(queue) = self.waiters.get_mut(&at) {
+                queue.retain(|&c| c != conn);
+                if queue.is_empty() {
+                    self.waiters.remove(&at);
+                }
+            }
+        }
+        Some(blocked)
+    }
+
+    /// Notes keys that an effect may have made ready.
+    pub(crate) fn wake(&mut self, observed: &Observed) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        match &observed.key {
+            Some(key) => self.note_ready(observed.db, key.clone()),
+            None => {
+                let all: Vec<(u32, Vec<u8>)> = self.waiters.keys().cloned().collect();
+                all.into_iter().for_each(|(db, key)| self.note_ready(db, key));
+            }
+        }
+    }
+
+    fn note_ready(&mut self, db: u32, key: Vec<u8>) {
+        let at = (db, key);
+        if self.waiters.contains_key(&at) && !self.ready_keys.contains(&at) {
+            self.ready_keys.push_back(at);
+        }
+    }
+
+    /// Runs the commands that wait for keys which became ready, first come first served.
+    pub(crate) fn serve_ready(&mut self) {
+        if self.serving {
+            return;
+        }
+        self.serving = true;
+        while let Some((db, key)) = self.ready_keys.pop_front() {
+            let Some(queue) = self.waiters.get(&(db, key.clone())) else { continue };
+            for conn in Vec::from(queue.clone()) {
+                self.serve(conn, db, &key);
+            }
+        }
+        self.serving = false;
+    }
+
+    fn serve(&mut self, conn: ConnId, db: u32, key: &[u8]) {
+        let Some(blocked) = self.session(conn).and_then(|s| s.blocked.as_ref()) else { return };
+        // Only a group's reader is told when its stream is gone or is something else; whoever just reads waits on.
+        let told_of_loss = blocked.entry.command.is_write();
+        if !self.is_ready(db, key, blocked.until, told_of_loss) {
+            return;
+        }
+        let blocked = self.unblock(conn).expect("checked above");
+        let was_db = std::mem::replace(&mut self.session_mut(conn).db, blocked.db);
+        let start = self.session(conn).map_or(0, |s| s.output.end());
+        let (ended, gate) = self.top_level(conn, blocked.entry, blocked.args.as_args(), Attempt::MayWait);
+        if let Some(session) = self.sessions[conn].as_deref_mut() {
+            session.db = was_db;
+        }
+        match ended {
+            Ended::Done { .. } => self.answered(conn, start, gate),
+            Ended::Waits(_) => self.block_again(conn, blocked),
+        }
+    }
+
+    fn block_again(&mut self, conn: ConnId, blocked: Blocked) {
+        for key in &blocked.keys {
+            // It keeps its turn: it was the first of the queue when it was looked at.
+            self.waiters.entry((blocked.db, key.clone())).or_default().push_front(conn);
+        }
+        if blocked.deadline_ms > 0 {
+            self.deadlines.insert((blocked.deadline_ms, conn));
+        }
+        self.session_mut(conn).blocked = Some(blocked);
+    }
+
+    /// Whether the key now holds what is waited for.
+    fn is_ready(&self, db: u32, key: &[u8], until: WaitFor, told_of_loss: bool) -> bool {
+        let entry = self.keyspace.entry(db, self.keyspace.key(key));
+        match (until, entry.map(sessile_keyspace::Entry::content)) {
+            (WaitFor::List, Some(Content::Value(Value::List(_))))
+            | (WaitFor::Zset, Some(Content::Value(Value::Zset(_))))
+            | (WaitFor::Stream, Some(Content::Value(Value::Stream(_)))) => true,
+            (WaitFor::Stream, _) => told_of_loss,
+            _ => false,
+        }
+    }
+
+    /// Lets a late reply, which stands in the output from `start` on, leave behind its gate.
+    pub(crate) fn answered(&mut self, conn: ConnId, start: u64, gate: Gate) {
+        let progress = self.keyspace.pending.progress();
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        session.seen = session.seen.and(gate);
+        let gate = if gate.passes(progress) { Gate::OPEN } else { gate };
+        session.output.gate_from(start, gate);
+        self.after_output(conn);
+        self.resumable.push_back(conn);
+    }
+
+    /// Ends the wait of a connection whose time is over.
+    pub(crate) fn time_out(&mut self, conn: ConnId) {
+        self.finish_waiting(conn, true);
+        let Some(blocked) = self.unblock(conn) else { return };
+        let was_db = std::mem::replace(&mut self.session_mut(conn).db, blocked.db);
+        let start = self.session(conn).map_or(0, |s| s.output.end());
+        let (ended, gate) = self.top_level(conn, blocked.entry, blocked.args.as_args(), Attempt::MustAnswer);
+        debug_assert!(matches!(ended, Ended::Done { .. }), "a command that must answer does");
+        self.session_mut(conn).db = was_db;
+        self.answered(conn, start, gate);
+    }
+
+    /// CLIENT UNBLOCK: ends the wait with a time-out or an error. False if the connection does not wait.
+    pub(crate) fn unblock_client(&mut self, conn: ConnId, error: bool) -> bool {
+        if !self.session(conn).is_some_and(|s| s.blocked.is_some()) {
+            return false;
+        }
+        if !error {
+            self.time_out(conn);
+            return true;
+        }
+        self.unblock(conn);
+        let error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+        let mut bytes = Vec::new();
+        sessile_resp::Reply::new(&mut bytes, sessile_resp::Proto::Resp2).error(error.as_bytes());
+        self.send(conn, &bytes, Gate::OPEN);
+        self.resumable.push_back(conn);
+        true
+    }
+}

@@ -1,0 +1,442 @@
+//! From bytes to a command's reply: parsing, the checks before a command, its execution, its gate.
+
+use sessile_command::{Attempt, Error, Flow, Frame, ReadCx, Run, WriteCx};
+use sessile_keyspace::Gate;
+use sessile_resp::{Args, Limits, Reply};
+
+use crate::engine::{Engine, JournalState};
+use crate::session::{ConnId, ReplyMode};
+use crate::table::Entry;
+
+/// Requests that one connection may run before others have a turn.
+const REQUESTS_A_TURN: usize = 1024;
+
+/// How a command ended.
+pub(crate) enum Ended {
+    /// With a reply or an error, which is in the output.
+    Done {
+        /// Whether it was an error.
+        failed: bool,
+    },
+    /// It waits.
+    Waits(sessile_command::Wait),
+}
+
+impl Engine {
+    /// Takes bytes that came from a connection and runs what is complete. Replies are in its output.
+    pub fn feed(&mut self, conn: ConnId, bytes: &[u8]) {
+        let now_ms = self.now_ms();
+        self.stats.net_in += bytes.len() as u64;
+        self.stats.reads += 1;
+        let session = self.session_mut(conn);
+        session.bytes_in += bytes.len() as u64;
+        session.active_ms = now_ms;
+        if session.input.is_empty() && !session.is_paused() {
+            let used = self.run_requests(conn, bytes);
+            if let Some(session) = self.sessions[conn].as_deref_mut() {
+                session.input.extend_from_slice(&bytes[used..]);
+            }
+        } else {
+            session.input.extend_from_slice(bytes);
+            self.run_input(conn);
+        }
+        self.limit_input(conn);
+        self.after_output(conn);
+        self.resume();
+    }
+
+    /// Runs requests that wait in the connection's input.
+    fn run_input(&mut self, conn: ConnId) {
+        let session = self.session_mut(conn);
+        if session.is_paused() || session.input.is_empty() {
+            return;
+        }
+        let input = std::mem::take(&mut session.input);
+        let used = self.run_requests(conn, &input);
+        if let Some(session) = self.sessions[conn].as_deref_mut() {
+            let mut input = input;
+            input.drain(..used);
+            if input.is_empty() && input.capacity() > 64 * 1024 {
+                input = Vec::new();
+            }
+            session.input = input;
+        }
+    }
+
+    /// Goes on with connections that were held up: a command unblocked, or a full turn.
+    pub(crate) fn resume(&mut self) {
+        while let Some(conn) = self.resumable.pop_front() {
+            if self.sessions.get(conn).is_some_and(Option::is_some) {
+                self.finish_waiting(conn, false);
+                self.run_input(conn);
+                self.after_output(conn);
+            }
+        }
+    }
+
+    fn parse_limits(&self, conn: ConnId) -> Limits {
+        let mut limits = self.settings.parse_limits;
+        limits.unauthenticated = !self.session(conn).is_some_and(|s| s.authenticated);
+        limits
+    }
+
+    /// Parses and runs requests at the front of `input`; gives the number of bytes used up.
+    fn run_requests(&mut self, conn: ConnId, input: &[u8]) -> usize {
+        let mut used = 0;
+        for _ in 0..REQUESTS_A_TURN {
+            let limits = self.parse_limits(conn);
+            let session = self.session_mut(conn);
+            if session.is_paused() {
+                return used;
+            }
+            let mut parser = std::mem::take(&mut session.parser);
+            match parser.next(&input[used..], &limits) {
+                Ok(Some(len)) => {
+                    let args = parser.args(&input[used..]);
+                    if self.holds_up(conn, args) {
+                        return used;
+                    }
+                    if !args.is_empty() {
+                        self.request(conn, args);
+                    }
+                    used += len;
+                    parser.reset();
+                    if let Some(session) = self.sessions[conn].as_deref_mut() {
+                        session.parser = parser;
+                    }
+                }
+                Ok(None) => {
+                    self.session_mut(conn).parser = parser;
+                    return used;
+                }
+                Err(error) => {
+                    self.stats.protocol_errors += 1;
+                    let mut reply = vec![b'-'];
+                    reply.extend_from_slice(b"ERR ");
+                    reply.extend_from_slice(&error.message());
+                    reply.extend_from_slice(b"\r\n");
+                    let session = self.session_mut(conn);
+                    session.output.push(&reply, Gate::OPEN);
+                    session.closing = true;
+                    return input.len();
+                }
+            }
+        }
+        self.resumable.push_back(conn);
+        used
+    }
+
+    /// Whether CLIENT PAUSE makes this request wait. It stays in the connection's input, to be parsed again.
+    fn holds_up(&mut self, conn: ConnId, args: Args<'_>) -> bool {
+        if self.now_ms() >= self.paused_until_ms || args.is_empty() {
+            return false;
+        }
+        let writes = || self.table.find(&args[0]).is_some_and(Entry::may_write);
+        if self.paused_writes_only && !writes() {
+            return false;
+        }
+        self.deadlines.insert((self.paused_until_ms, conn));
+        true
+    }
+
+    /// Runs one request of a connection, from its checks to its gated reply.
+    fn request(&mut self, conn: ConnId, args: Args<'_>) {
+        let start = self.session(conn).map_or(0, |s| s.output.end());
+        self.stats.commands += 1;
+        let gate = match self.resolve(conn, args) {
+            Ok(entry) => self.admitted(conn, entry, args),
+            Err(error) => {
+                self.refuse(conn, None, &error);
+                Gate::OPEN
+            }
+        };
+        self.close_reply(conn, start, gate);
+    }
+
+    /// Marks what a request added to the output with its gate, and drops it where CLIENT REPLY says so.
+    fn close_reply(&mut self, conn: ConnId, start: u64, gate: Gate) {
+        let progress = self.keyspace.pending.progress();
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        session.seen = session.seen.and(gate);
+        match session.reply_mode {
+            ReplyMode::On => {
+                let gate = if gate.passes(progress) { Gate::OPEN } else { gate };
+                session.output.gate_from(start, gate);
+            }
+            ReplyMode::SkipThis => {
+                session.reply_mode = ReplyMode::On;
+                session.output.truncate(start);
+            }
+            ReplyMode::SkipNext => {
+                session.reply_mode = ReplyMode::SkipThis;
+                session.output.truncate(start);
+            }
+            ReplyMode::Off => session.output.truncate(start),
+        }
+    }
+
+    /// Finds the command and checks its arity.
+    fn resolve(&self, conn: ConnId, args: Args<'_>) -> Result<&'static Entry, Error> {
+        let name = &args[0];
+        let found = match self.settings.renamed.get(&name.to_ascii_lowercase()[..]) {
+            _ if self.settings.renamed.is_empty() => self.table.find(name),
+            Some(target) => target.as_deref().and_then(|t| self.table.find(t.as_bytes())),
+            None => self.table.find(name),
+        };
+        let Some(mut entry) = found else { return Err(unknown_command(args)) };
+        if entry.is_container() && args.len() > 1 {
+            match self.table.find_sub(entry, &args[1]) {
+                Some(sub) => entry = sub,
+                None => return Err(unknown_subcommand(&entry.full_name, &args[1])),
+            }
+        }
+        if !entry.command.arity.admits(args.len()) || entry.is_container() {
+            return Err(Error::arity(&entry.full_name));
+        }
+        self.check(conn, entry)?;
+        Ok(entry)
+    }
+
+    /// Whether the connection may run this command at all now. MULTI is looked at later.
+    fn check(&self, conn: ConnId, entry: &Entry) -> Result<(), Error> {
+        use sessile_command::Flags;
+        let flags = entry.command.flags;
+        let session = self.session(conn).expect("the connection that a request came from exists");
+        if !session.authenticated && !flags.has(Flags::NO_AUTH) {
+            return Err(Error::new("NOAUTH Authentication required."));
+        }
+        if session.multi.is_some() && flags.has(Flags::NO_MULTI) {
+            return Err(Error::new("ERR Command not allowed inside a transaction"));
+        }
+        if session.is_subscriber() && session.proto == sessile_resp::Proto::Resp2 && !entry.runs_subscribed {
+            return Err(Error::text(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+                 context",
+                entry.full_name
+            )));
+        }
+        if self.running.is_some() && !flags.has(Flags::ALLOW_BUSY) {
+            return Err(crate::scripts::busy());
+        }
+        if entry.command.is_write() {
+            self.check_journal()?;
+        }
+        Ok(())
+    }
+
+    /// Writes are refused, unexecuted, while the journal cannot take them.
+    pub(crate) fn check_journal(&self) -> Result<(), Error> {
+        match &self.journal_state {
+            JournalState::Open => Ok(()),
+            JournalState::Refusing(why) | JournalState::Failed(why) => {
+                Err(Error::text(format!("MISCONF Errors writing to the journal: {why}. The command was not applied.")))
+            }
+        }
+    }
+
+    /// Queues the command in MULTI, or runs it. Gives the reply's gate.
+    fn admitted(&mut self, conn: ConnId, entry: &'static Entry, args: Args<'_>) -> Gate {
+        let session = self.session_mut(conn);
+        session.commands += 1;
+        session.last_command = Some(entry);
+        if session.multi.is_some() && !entry.runs_in_multi {
+            self.queue(conn, entry, args);
+            return Gate::OPEN;
+        }
+        if let Err(error) = self.make_room(entry) {
+            self.refuse(conn, Some(entry), &error);
+            return Gate::OPEN;
+        }
+        if !self.monitors.is_empty() {
+            self.feed_monitors(conn, entry, args);
+        }
+        let (ended, gate) = self.top_level(conn, entry, args, Attempt::MayWait);
+        if let Ended::Waits(wait) = ended {
+            self.block(conn, entry, args, wait);
+        }
+        for (target, error) in std::mem::take(&mut self.unblocks) {
+            self.unblock_client(target, error);
+        }
+        gate
+    }
+
+    /// Runs a command as a transaction of its own, with everything that follows from its effects.
+    pub(crate) fn top_level(
+        &mut self,
+        conn: ConnId,
+        entry: &'static Entry,
+        args: Args<'_>,
+        attempt: Attempt,
+    ) -> (Ended, Gate) {
+        let began_us = (self.stopwatch_us)();
+        self.txn.observing = self.observing();
+        let mut out = std::mem::take(self.session_mut(conn).output.buffer());
+        let (ended, gate) = self.call(conn, entry, args, attempt, &mut out);
+        if let Some(session) = self.sessions[conn].as_deref_mut() {
+            session.output.give_back(out);
+        }
+        let suspended = self.running.as_ref().is_some_and(|r| r.conn == conn);
+        let gate = if suspended { gate } else { gate.and(self.finish_transaction(conn, gate)) };
+        self.note_time(conn, entry, args, (self.stopwatch_us)() - began_us, &ended);
+        (ended, gate)
+    }
+
+    /// Runs a command inside whatever transaction is open; its reply goes to `out`. Gives the gate of what it saw.
+    pub(crate) fn call(
+        &mut self,
+        conn: ConnId,
+        entry: &'static Entry,
+        args: Args<'_>,
+        attempt: Attempt,
+        out: &mut Vec<u8>,
+    ) -> (Ended, Gate) {
+        let (db, proto, no_touch) = {
+            let session = self.session_mut(conn);
+            (session.db, session.proto, session.no_touch)
+        };
+        self.call_as(conn, entry, args, attempt, out, db, proto, no_touch)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "scripts choose db and protocol apart from their connection's")]
+    pub(crate) fn call_as(
+        &mut self,
+        conn: ConnId,
+        entry: &'static Entry,
+        args: Args<'_>,
+        attempt: Attempt,
+        out: &mut Vec<u8>,
+        db: u32,
+        proto: sessile_resp::Proto,
+        no_touch: bool,
+    ) -> (Ended, Gate) {
+        let mut frame = Frame::new(db, self.clock.now_ms(), attempt);
+        frame.no_touch = no_touch;
+        frame.string_max_bytes = self.settings.parse_limits.max_bulk_len;
+        frame.journal_refuses = self.journal_state != JournalState::Open;
+        let mut reply = Reply::new(out, proto);
+        let start = reply.mark();
+        let result = if let Some(run) = entry.session {
+            run(self, conn, args, &mut reply).map(|()| Flow::Done)
+        } else {
+            let read = ReadCx::new(&self.keyspace, &frame);
+            match entry.command.run {
+                Run::Read(run) => run(read, args, &mut reply).map(|()| Flow::Done),
+                Run::BlockingRead(run) => run(read, args, &mut reply),
+                Run::Write(run) => {
+                    let mut cx = WriteCx::new(&mut self.keyspace, &frame, &mut self.txn, &mut self.rng);
+                    run(&mut cx, args, &mut reply).map(|()| Flow::Done)
+                }
+                Run::BlockingWrite(run) => {
+                    let mut cx = WriteCx::new(&mut self.keyspace, &frame, &mut self.txn, &mut self.rng);
+                    run(&mut cx, args, &mut reply)
+                }
+                Run::Container(_) | Run::Session => unreachable!("resolved to its own handler"),
+            }
+        };
+        let ended = match result {
+            Ok(Flow::Done) => Ended::Done { failed: false },
+            Ok(Flow::Wait(wait)) => Ended::Waits(wait),
+            Err(error) => {
+                reply.truncate(start);
+                reply.error(error.as_bytes());
+                self.stats.note_error(entry.index, &error);
+                Ended::Done { failed: true }
+            }
+        };
+        let (hits, misses) = frame.hits_and_misses();
+        self.stats.hits += hits;
+        self.stats.misses += misses;
+        self.due.extend(frame.take_due());
+        let gate = frame.gate().and(std::mem::take(&mut self.session_gate));
+        (ended, gate)
+    }
+
+    /// Replies with an error instead of running the command; a transaction that it belongs to will be refused.
+    fn refuse(&mut self, conn: ConnId, entry: Option<&'static Entry>, error: &Error) {
+        self.stats.note_refusal(entry.map(|e| e.index), error);
+        let session = self.session_mut(conn);
+        if let Some(multi) = &mut session.multi {
+            multi.aborted = true;
+        }
+        let proto = session.proto;
+        Reply::new(session.output.buffer(), proto).error(error.as_bytes());
+    }
+
+    /// Closes the transaction and lets observers see it; expires what was found due; serves whom its effects woke.
+    /// Gives the gate that these add to the reply.
+    pub(crate) fn finish_transaction(&mut self, conn: ConnId, seen: Gate) -> Gate {
+        let mut gate = Gate::OPEN;
+        if !self.txn.is_dirty() && self.due.is_empty() && self.outbox.is_empty() && self.txn.observed.is_empty() {
+            return gate;
+        }
+        if self.txn.is_dirty() {
+            gate = gate.and(self.own_gate());
+            self.txn.finish();
+        }
+        let known = self.session(conn).map_or(Gate::OPEN, |s| s.seen);
+        self.deliver(seen.and(gate).and(known));
+        gate = gate.and(self.expire_due());
+        self.serve_ready();
+        gate
+    }
+
+    /// The gate of the open transaction itself.
+    pub(crate) fn own_gate(&self) -> Gate {
+        if self.txn.journaled { self.txn.durability.gate(self.txn.lsn) } else { Gate::OPEN }
+    }
+
+    /// Emits the expiry of every key that a lookup found due, each as a transaction of its own. The reply that found
+    /// it waits for it: once seen expired, a key never comes back.
+    fn expire_due(&mut self) -> Gate {
+        let mut gate = Gate::OPEN;
+        for (db, key) in std::mem::take(&mut self.due) {
+            gate = gate.and(self.expire_key(db, &key));
+        }
+        gate
+    }
+
+    /// Expires one key if it is still due.
+    pub(crate) fn expire_key(&mut self, db: u32, key: &[u8]) -> Gate {
+        if self.journal_state != JournalState::Open {
+            return Gate::OPEN;
+        }
+        self.txn.observing = self.observing();
+        let frame = Frame::new(db, self.clock.now_ms(), Attempt::MustAnswer);
+        WriteCx::new(&mut self.keyspace, &frame, &mut self.txn, &mut self.rng).expire(db, key);
+        if !self.txn.is_dirty() {
+            return Gate::OPEN;
+        }
+        self.stats.expired += 1;
+        let gate = self.own_gate();
+        self.txn.finish();
+        self.deliver(gate);
+        gate
+    }
+}
+
+fn unknown_command(args: Args<'_>) -> Error {
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend(args[0].iter().take(128));
+    text.extend_from_slice(b"', with args beginning with: ");
+    let mut shown = 0;
+    for arg in args.iter().skip(1) {
+        if shown >= 128 {
+            break;
+        }
+        let part = &arg[..arg.len().min(128 - shown)];
+        text.push(b'\'');
+        text.extend_from_slice(part);
+        text.extend_from_slice(b"' ");
+        shown += part.len() + 3;
+    }
+    Error::text(text)
+}
+
+fn unknown_subcommand(container: &str, name: &[u8]) -> Error {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend(name.iter().take(128));
+    text.extend_from_slice(b"'. Try ");
+    text.extend_from_slice(container.to_ascii_uppercase().as_bytes());
+    text.extend_from_slice(b" HELP.");
+    Error::text(text)
+}

@@ -1,0 +1,464 @@
+//! The engine: connections, keyspace and everything between, as one deterministic state machine.
+//!
+//! Bytes, time and the journal's progress come in; replies with their gates, transactions for the journal and
+//! wake-ups come out. It does no I/O and reads no clock, so one seed replays a run.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use sessile_command::{Observed, Rng, Txn};
+use sessile_config::Config;
+use sessile_keyspace::{Durability, Gate, Keyspace};
+use sessile_script::ScriptHost;
+use sessile_values::HashKey;
+
+use crate::clock::{Clock, Now};
+use crate::pubsub::Pubsub;
+use crate::scripts::Running;
+use crate::session::{ConnId, Peer, Session};
+use crate::stats::Stats;
+use crate::table::Table;
+
+/// What the journal can do at the moment, as the server tells the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum JournalState {
+    /// It takes transactions.
+    #[default]
+    Open,
+    /// It refuses for now: a full disk, too much that is not durable yet. Why, and what to do.
+    Refusing(String),
+    /// A write or fsync failed: it will acknowledge nothing until the node is restarted. Why.
+    Failed(String),
+}
+
+/// What the server has to do beyond the journal and the sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start a snapshot of the journal (BGREWRITEAOF, growth).
+    Rewrite,
+    /// End the process.
+    Shutdown {
+        /// Write `dump.rdb` first: as configured, always, or never.
+        save: Option<bool>,
+        /// Even if it cannot be written.
+        force: bool,
+    },
+    /// A directive changed by CONFIG SET that the server applies (its name).
+    ConfigChanged(&'static str),
+    /// Give freed memory back to the system (MEMORY PURGE).
+    Purge,
+}
+
+/// How an engine is made.
+pub struct Options {
+    /// The configuration.
+    pub config: Config,
+    /// The seed of everything random in it.
+    pub seed: u64,
+    /// The time.
+    pub now: Now,
+    /// A stopwatch in microseconds, for the slow log and statistics only.
+    pub stopwatch_us: fn() -> u64,
+}
+
+/// One shard with its connections.
+pub struct Engine {
+    pub(crate) config: Config,
+    pub(crate) keyspace: Keyspace,
+    pub(crate) clock: Clock,
+    pub(crate) rng: Rng,
+    pub(crate) txn: Txn,
+    pub(crate) sessions: Vec<Option<Box<Session>>>,
+    pub(crate) free_sessions: Vec<ConnId>,
+    pub(crate) next_client_id: u64,
+    pub(crate) connected: usize,
+    pub(crate) table: &'static Table,
+    pub(crate) stats: Stats,
+    pub(crate) stopwatch_us: fn() -> u64,
+    pub(crate) journal_state: JournalState,
+    pub(crate) pubsub: Pubsub,
+    /// Keys that lookups of the running transaction found due.
+    pub(crate) due: Vec<(u32, Vec<u8>)>,
+    /// What the running session command's reply waits for, beside what its lookups say.
+    pub(crate) session_gate: Gate,
+    /// Pushes of the running transaction, delivered with its gate when it ends.
+    pub(crate) outbox: Vec<(ConnId, Vec<u8>)>,
+    pub(crate) watchers: HashMap<(u32, Vec<u8>), Vec<ConnId>>,
+    pub(crate) waiters: HashMap<(u32, Vec<u8>), VecDeque<ConnId>>,
+    pub(crate) ready_keys: VecDeque<(u32, Vec<u8>)>,
+    /// Waiters are being served: what they do wakes others through the same loop.
+    pub(crate) serving: bool,
+    pub(crate) deadlines: BTreeSet<(u64, ConnId)>,
+    pub(crate) monitors: HashSet<ConnId>,
+    pub(crate) gated: Vec<ConnId>,
+    pub(crate) ready: Vec<ConnId>,
+    /// Connections that were held up and may have requests to run.
+    pub(crate) resumable: VecDeque<ConnId>,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) expire_cursor: (u32, u64),
+    pub(crate) handed_lsn: u64,
+    pub(crate) settings: crate::settings::Settings,
+    /// Compiled scripts; taken out while one runs.
+    pub(crate) scripts: Option<ScriptHost>,
+    /// A script that is suspended because it runs past its time.
+    pub(crate) running: Option<Running>,
+    /// Lines that scripts wrote, with Redis' level 0 to 3.
+    pub(crate) log: Vec<(i64, String)>,
+    /// CLIENT PAUSE: until when, and whether only writes wait.
+    pub(crate) paused_until_ms: u64,
+    pub(crate) paused_writes_only: bool,
+    /// CLIENT UNBLOCK: whom, and whether with an error; done when the running command has ended.
+    pub(crate) unblocks: Vec<(ConnId, bool)>,
+    pub(crate) run_id: String,
+    pub(crate) server: crate::stats::ServerFacts,
+}
+
+impl Engine {
+    /// An engine with an empty keyspace.
+    pub fn new(options: Options) -> Self {
+        let mut rng = Rng::new(options.seed);
+        let hash_key = HashKey(rng.next_u64(), rng.next_u64());
+        let settings = crate::settings::Settings::new(&options.config);
+        let keyspace = Keyspace::new(settings.databases, hash_key);
+        let run_id = format!("{:016x}{:016x}{:08x}", rng.next_u64(), rng.next_u64(), rng.next_u64() as u32);
+        let table = Table::get();
+        let mut engine = Self {
+            config: options.config,
+            keyspace,
+            clock: Clock::start(options.now, 0),
+            rng,
+            txn: Txn::new(settings.journaled, settings.durability),
+            sessions: Vec::new(),
+            free_sessions: Vec::new(),
+            next_client_id: 1,
+            connected: 0,
+            table,
+            stats: Stats::new(table.entries()),
+            stopwatch_us: options.stopwatch_us,
+            journal_state: JournalState::Open,
+            pubsub: Pubsub::default(),
+            due: Vec::new(),
+            session_gate: Gate::OPEN,
+            outbox: Vec::new(),
+            watchers: HashMap::new(),
+            waiters: HashMap::new(),
+            ready_keys: VecDeque::new(),
+            serving: false,
+            deadlines: BTreeSet::new(),
+            monitors: HashSet::new(),
+            gated: Vec::new(),
+            ready: Vec::new(),
+            resumable: VecDeque::new(),
+            actions: Vec::new(),
+            expire_cursor: (0, 0),
+            handed_lsn: 0,
+            settings,
+            scripts: Some(ScriptHost::new(sessile_script::Options::default())),
+            running: None,
+            log: Vec::new(),
+            paused_until_ms: 0,
+            paused_writes_only: false,
+            unblocks: Vec::new(),
+            run_id,
+            server: crate::stats::ServerFacts::default(),
+        };
+        engine.apply_settings();
+        engine.stats.started_ms = engine.now_ms();
+        engine
+    }
+
+    /// The engine's clock, milliseconds since the epoch.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Advances the engine's clock.
+    pub fn set_time(&mut self, now: Now) {
+        self.clock.advance(now);
+        self.keyspace.clock.now_s = self.clock.now_ms() / 1000;
+    }
+
+    /// Applies a run of transactions from the journal, a snapshot or a file: their last LSN and their time come along.
+    pub fn recover(
+        &mut self,
+        run: &[u8],
+        last_lsn: u64,
+        time_ms: u64,
+    ) -> Result<(), sessile_keyspace::codec::BadEffect> {
+        self.keyspace.replay(run, |_, _| {})?;
+        self.recovered_up_to(last_lsn, time_ms);
+        Ok(())
+    }
+
+    /// Notes that everything up to `last_lsn` was recovered and is durable.
+    pub fn recovered_up_to(&mut self, last_lsn: u64, time_ms: u64) {
+        self.txn.lsn = self.txn.lsn.max(last_lsn + 1);
+        self.handed_lsn = self.txn.lsn - 1;
+        let now = Now { wall_ms: self.clock.now_ms() - self.clock.ahead_ms(), boot_ms: 0 };
+        if time_ms > self.clock.now_ms() {
+            self.clock = Clock::start(now, time_ms);
+        }
+        let gate = Gate { written: last_lsn, durable: last_lsn };
+        self.keyspace.pending.advance(gate);
+    }
+
+    /// Ends recovery: a first start journals the seed of the table's hash before anything else.
+    pub fn open_for_service(&mut self) {
+        if self.settings.journaled && self.txn.lsn == 1 {
+            let seed = self.keyspace.hash_key();
+            let effect = sessile_keyspace::Effect::HashSeed { high: seed.0, low: seed.1 };
+            self.txn.journal_alone(&effect);
+        }
+    }
+
+    /// The LSN of the newest transaction.
+    pub fn last_lsn(&self) -> u64 {
+        self.txn.lsn - 1
+    }
+
+    /// The keyspace, for looking.
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.keyspace
+    }
+
+    /// The keyspace, for the snapshot's cursor and loading.
+    pub fn keyspace_mut(&mut self) -> &mut Keyspace {
+        &mut self.keyspace
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Counters and facts that INFO tells and the server keeps true.
+    pub fn server_facts(&mut self) -> &mut crate::stats::ServerFacts {
+        &mut self.server
+    }
+
+    /// The transactions that the journal has not taken yet, and the LSN of their last.
+    pub fn take_batch(&mut self) -> Option<(Vec<u8>, u64)> {
+        let bytes = self.txn.take_finished();
+        if bytes.is_empty() {
+            return None;
+        }
+        self.handed_lsn = self.txn.lsn - 1;
+        Some((bytes, self.handed_lsn))
+    }
+
+    /// Bytes of transactions that wait for [`Engine::take_batch`].
+    pub fn batch_bytes(&self) -> usize {
+        self.txn.finished_bytes()
+    }
+
+    /// Lines that scripts wrote with `redis.log`, with Redis' level 0 to 3.
+    pub fn take_log(&mut self) -> Vec<(i64, String)> {
+        std::mem::take(&mut self.log)
+    }
+
+    /// Notes how far the journal has come, and opens the gates that this lets pass.
+    pub fn advance(&mut self, progress: Gate) {
+        self.keyspace.pending.advance(progress);
+        let progress = self.keyspace.pending.progress();
+        let mut gated = std::mem::take(&mut self.gated);
+        gated.retain(|&conn| {
+            let Some(session) = self.sessions[conn].as_deref_mut() else { return false };
+            let open = session.output.advance(progress);
+            session.listed_gated = !open;
+            let answered = session.waiting.as_ref().is_some_and(|w| w.gate.passes(progress));
+            if answered {
+                self.resumable.push_back(conn);
+            }
+            if !session.output.released().is_empty() && !session.listed_ready {
+                session.listed_ready = true;
+                self.ready.push(conn);
+            }
+            !open
+        });
+        self.gated.append(&mut gated);
+        self.resume();
+    }
+
+    /// Says what the journal can do. After a failure, whatever waits for it gets the outcome-unknown error and its
+    /// connection ends; reads of everything else go on (DESIGN §5.7).
+    pub fn set_journal_state(&mut self, state: JournalState) {
+        if let JournalState::Failed(why) = &state {
+            let error = format!("-ERR outcome unknown: the journal failed ({why}), check before you retry\r\n");
+            for conn in std::mem::take(&mut self.gated) {
+                let Some(session) = self.sessions[conn].as_deref_mut() else { continue };
+                session.listed_gated = false;
+                if session.output.is_gated() {
+                    session.output.fail(error.as_bytes());
+                    session.closing = true;
+                    self.mark_ready(conn);
+                }
+            }
+        }
+        self.journal_state = state;
+    }
+
+    /// The journal's state as last told.
+    pub fn journal_state(&self) -> &JournalState {
+        &self.journal_state
+    }
+
+    /// What the server has to do.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Takes in a connection, or says why not: the reply to send before it is closed.
+    pub fn connect(&mut self, peer: Peer) -> Result<ConnId, &'static [u8]> {
+        self.stats.connections += 1;
+        if self.connected >= self.settings.maxclients {
+            self.stats.rejected += 1;
+            return Err(b"-ERR max number of clients reached\r\n");
+        }
+        if self.settings.protected && !peer.loopback && !peer.unix {
+            self.stats.rejected += 1;
+            return Err(crate::settings::PROTECTED_MODE_REPLY);
+        }
+        let id = self.next_client_id;
+        self.next_client_id += 1;
+        let mut session = Session::new(id, peer, self.now_ms());
+        session.authenticated = self.settings.password.is_none();
+        self.connected += 1;
+        self.stats.connected_max = self.stats.connected_max.max(self.connected);
+        let conn = match self.free_sessions.pop() {
+            Some(conn) => conn,
+            None => {
+                self.sessions.push(None);
+                self.sessions.len() - 1
+            }
+        };
+        self.sessions[conn] = Some(Box::new(session));
+        Ok(conn)
+    }
+
+    /// Forgets a connection.
+    pub fn disconnect(&mut self, conn: ConnId) {
+        if self.sessions.get(conn).is_none_or(Option::is_none) {
+            return;
+        }
+        if let Some(running) = self.running.as_mut().filter(|r| r.conn == conn) {
+            // Its script goes on: a transaction is all there or not there.
+            running.orphan = true;
+            return;
+        }
+        self.unblock(conn);
+        self.unwatch(conn);
+        self.unsubscribe_all(conn);
+        self.monitors.remove(&conn);
+        self.gated.retain(|&c| c != conn);
+        self.ready.retain(|&c| c != conn);
+        self.sessions[conn] = None;
+        self.free_sessions.push(conn);
+        self.connected -= 1;
+    }
+
+    /// A connection that is there.
+    pub fn session(&self, conn: ConnId) -> Option<&Session> {
+        self.sessions.get(conn)?.as_deref()
+    }
+
+    pub(crate) fn session_mut(&mut self, conn: ConnId) -> &mut Session {
+        self.sessions[conn].as_deref_mut().expect("the connection that a request came from exists")
+    }
+
+    pub(crate) fn all_sessions(&self) -> impl Iterator<Item = (ConnId, &Session)> {
+        self.sessions.iter().enumerate().filter_map(|(conn, s)| Some((conn, s.as_deref()?)))
+    }
+
+    /// The bytes that may be sent to a connection now.
+    pub fn released(&self, conn: ConnId) -> &[u8] {
+        self.session(conn).map_or(&[], |s| s.output.released())
+    }
+
+    /// Notes that `count` of them were sent.
+    pub fn sent(&mut self, conn: ConnId, count: usize) {
+        if let Some(session) = self.sessions[conn].as_deref_mut() {
+            session.output.consume(count);
+            session.bytes_out += count as u64;
+            self.stats.net_out += count as u64;
+            self.stats.writes += 1;
+        }
+    }
+
+    /// Whether the connection is to be closed now: at once, or because its last output has left.
+    pub fn should_close(&self, conn: ConnId) -> bool {
+        self.session(conn).is_none_or(|s| s.killed || (s.closing && s.output.is_empty()))
+    }
+
+    /// Whether the server should read from the connection: not while it is held up with a full input.
+    pub fn wants_input(&self, conn: ConnId) -> bool {
+        self.session(conn).is_some_and(|s| !s.closing && !s.killed && !(s.is_paused() && s.input.len() > 64 * 1024))
+    }
+
+    /// Connections with something to send or to be closed.
+    pub fn take_ready(&mut self) -> Vec<ConnId> {
+        let ready = std::mem::take(&mut self.ready);
+        for &conn in &ready {
+            if let Some(session) = self.sessions[conn].as_deref_mut() {
+                session.listed_ready = false;
+            }
+        }
+        ready
+    }
+
+    pub(crate) fn mark_ready(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions[conn].as_deref_mut()
+            && !std::mem::replace(&mut session.listed_ready, true)
+        {
+            self.ready.push(conn);
+        }
+    }
+
+    /// Sends a push or a late reply to a connection, with its gate.
+    pub(crate) fn send(&mut self, conn: ConnId, bytes: &[u8], gate: Gate) {
+        let gate = if gate.passes(self.keyspace.pending.progress()) { Gate::OPEN } else { gate };
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        session.output.push(bytes, gate);
+        self.after_output(conn);
+    }
+
+    /// Keeps the lists of gated and ready connections true after output was added.
+    pub(crate) fn after_output(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        if session.output.is_gated() && !std::mem::replace(&mut session.listed_gated, true) {
+            self.gated.push(conn);
+        }
+        if !session.output.released().is_empty() {
+            self.mark_ready(conn);
+        }
+        self.limit_output(conn);
+    }
+
+    pub(crate) fn observing(&self) -> bool {
+        !self.watchers.is_empty() || !self.waiters.is_empty() || !self.settings.notify.is_empty()
+    }
+
+    pub(crate) fn take_observed(&mut self) -> Vec<Observed> {
+        std::mem::take(&mut self.txn.observed)
+    }
+
+    /// Bytes of journal since the last snapshot, and of that snapshot.
+    pub fn journal_sizes(&self) -> (u64, u64) {
+        (self.server.journal_bytes, self.server.snapshot_bytes)
+    }
+
+    /// Number of keys by type.
+    pub fn keys_by_type(&self) -> Vec<(&'static str, u64)> {
+        let mut counts = std::collections::BTreeMap::new();
+        for db in 0..self.keyspace.db_count() as u32 {
+            for entry in self.keyspace.db(db).table().iter() {
+                let name = entry.value().map_or("string", sessile_values::Value::type_name);
+                *counts.entry(name).or_insert(0) += 1;
+            }
+        }
+        counts.into_iter().collect()
+    }
+
+    /// Whether replies wait for the journal at all, and for what.
+    pub fn durability(&self) -> Option<Durability> {
+        self.settings.journaled.then_some(self.settings.durability)
+    }
+}

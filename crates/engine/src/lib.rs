@@ -1,0 +1,29 @@
+//! The engine: what the connections of a shard ask for, and what the keyspace answers.
+//!
+//! A deterministic state machine without I/O. See [`Engine`] for its surface, `dispatch` for the way of a command.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod blocking;
+mod clock;
+mod digest;
+mod dispatch;
+mod engine;
+mod limits;
+mod observe;
+mod output;
+mod pubsub;
+mod scripts;
+mod session;
+mod settings;
+mod stats;
+mod table;
+mod timers;
+mod transaction;
+
+pub use admin::REDIS_VERSION;
+pub use clock::{Clock, Now};
+pub use engine::{Action, Engine, JournalState, Options};
+pub use session::{ClientClass, ConnId, Peer, Session};
+pub use stats::{ServerFacts, Stats};
+pub use table::{Entry, Table};

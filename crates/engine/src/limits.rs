@@ -1,0 +1,132 @@
+//! What keeps memory within its limits: buffers of connections, `maxmemory`.
+
+use sessile_command::{Error, Flags, Frame, WriteCx};
+use sessile_config::MaxmemoryPolicy;
+use sessile_keyspace::{Cause, Effect, Gate};
+
+use crate::engine::Engine;
+use crate::session::ConnId;
+use crate::table::Entry;
+
+/// Keys that one command may evict before it runs; what is still missing is evicted by the next.
+const EVICTIONS_A_COMMAND: usize = 64;
+
+impl Engine {
+    /// Closes a connection whose input is beyond `client-query-buffer-limit`.
+    pub(crate) fn limit_input(&mut self, conn: ConnId) {
+        let limit = self.settings.input_limit_bytes;
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        if session.input.len() as u64 > limit {
+            session.killed = true;
+            self.stats.input_limit_closed += 1;
+            self.mark_ready(conn);
+        }
+    }
+
+    /// Closes a connection whose unsent output is beyond its class' hard limit, or too long beyond the soft one.
+    pub(crate) fn limit_output(&mut self, conn: ConnId) {
+        let now_ms = self.now_ms();
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        let limit = self.settings.output_limits[session.class() as usize];
+        let len = session.output.len() as u64;
+        let over_soft = limit.soft_bytes > 0 && len > limit.soft_bytes;
+        if !over_soft {
+            session.soft_since_ms = 0;
+        } else if session.soft_since_ms == 0 {
+            session.soft_since_ms = now_ms.max(1);
+        }
+        let too_long = over_soft && now_ms - session.soft_since_ms > limit.soft_seconds * 1000;
+        if (limit.hard_bytes > 0 && len > limit.hard_bytes) || too_long {
+            session.killed = true;
+            self.stats.output_limit_closed += 1;
+            self.mark_ready(conn);
+        }
+    }
+
+    /// Memory as `maxmemory` counts it: data, without the buffers of connections.
+    pub fn used_memory_bytes(&self) -> usize {
+        self.keyspace.memory_bytes() + self.txn.bytes.capacity() + self.stats.base_bytes
+    }
+
+    /// Whether memory is above `maxmemory`.
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        let limit = self.memory_limit_bytes();
+        limit > 0 && self.used_memory_bytes() as u64 > limit
+    }
+
+    /// `maxmemory`, or without it what the machine bears; 0 where that is unknown.
+    fn memory_limit_bytes(&self) -> u64 {
+        match self.settings.maxmemory_bytes {
+            0 => self.server.memory_ceiling_bytes,
+            bytes => bytes,
+        }
+    }
+
+    /// Before a command that may need memory: evicts as the policy says, or refuses.
+    pub(crate) fn make_room(&mut self, entry: &Entry) -> Result<(), Error> {
+        if !entry.command.flags.has(Flags::DENY_OOM) || !self.is_short_of_memory() {
+            return Ok(());
+        }
+        let mut tries = EVICTIONS_A_COMMAND;
+        while tries > 0 && self.is_short_of_memory() && self.evict_one() {
+            tries -= 1;
+        }
+        if self.is_short_of_memory() && tries > 0 {
+            return Err(Error::new("OOM command not allowed when used memory > 'maxmemory'."));
+        }
+        Ok(())
+    }
+
+    /// Evicts the best of a few sampled keys; false if the policy finds none.
+    fn evict_one(&mut self) -> bool {
+        let policy = self.settings.policy;
+        if policy == MaxmemoryPolicy::NoEviction || self.check_journal().is_err() {
+            return false;
+        }
+        let volatile = matches!(
+            policy,
+            MaxmemoryPolicy::VolatileLru
+                | MaxmemoryPolicy::VolatileLfu
+                | MaxmemoryPolicy::VolatileRandom
+                | MaxmemoryPolicy::VolatileTtl
+        );
+        let mut best: Option<(u64, u32, Vec<u8>)> = None;
+        for db in 0..self.keyspace.db_count() as u32 {
+            let it = self.keyspace.db(db);
+            if if volatile { it.expiring() == 0 } else { it.is_empty() } {
+                continue;
+            }
+            for _ in 0..self.settings.samples {
+                let rng = &mut self.rng;
+                let wanted = |e: &sessile_keyspace::Entry| !volatile || e.expire_ms().is_some();
+                let Some(entry) = it.table().sample(&mut || rng.next_u64(), wanted) else { break };
+                let worth = match policy {
+                    MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => self.keyspace.clock.idle_s(entry),
+                    MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu => {
+                        255 - u64::from(self.keyspace.clock.frequency(entry))
+                    }
+                    MaxmemoryPolicy::VolatileTtl => u64::MAX - entry.expire_ms().unwrap_or(u64::MAX),
+                    _ => rng.next_u64(),
+                };
+                if best.as_ref().is_none_or(|(b, ..)| worth > *b) {
+                    best = Some((worth, db, entry.key().to_vec()));
+                }
+            }
+        }
+        let Some((_, db, key)) = best else { return false };
+        self.evict(db, &key);
+        true
+    }
+
+    fn evict(&mut self, db: u32, key: &[u8]) {
+        self.txn.observing = self.observing();
+        let frame = Frame::new(db, self.clock.now_ms(), sessile_command::Attempt::MustAnswer);
+        let mut cx = WriteCx::new(&mut self.keyspace, &frame, &mut self.txn, &mut self.rng);
+        let key = cx.key(key);
+        cx.emit(&Effect::Delete { key, cause: Cause::Evicted }, sessile_command::Event::EVICTED);
+        self.stats.evicted += 1;
+        let gate: Gate = self.own_gate();
+        self.txn.finish();
+        self.deliver(gate);
+    }
+}

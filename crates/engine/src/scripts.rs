@@ -1,0 +1,337 @@
+//! EVAL and SCRIPT: Lua scripts, whose effects are one transaction.
+//!
+//! A script that runs past `busy-reply-threshold` is suspended now and then, so that others are told BUSY and
+//! SCRIPT KILL can arrive. Until it ends, its transaction stays open and nobody else's begins.
+
+use sessile_command::{Acl, Arity, Attempt, Command, Docs, Error, Flags, Keys, Outcome, Run, is};
+use sessile_keyspace::Gate;
+use sessile_resp::{Args, Proto, Reply};
+use sessile_script::{AclVerdict, Flags as ScriptFlags, Host, Interrupt, Outcome as Ending, Progress, Sha1Hex};
+
+use crate::dispatch::Ended;
+use crate::engine::Engine;
+use crate::session::ConnId;
+use crate::table::{Entry, SessionCommand, SessionFn, SessionRun};
+
+/// How long a suspended script runs at a time, in microseconds.
+const SLICE_US: u64 = 1000;
+
+const fn entry(name: &'static str, arity: Arity, keys: Keys, flags: Flags, docs: Docs, run: SessionRun) -> SessionCommand {
+    let command = Command { name, arity, keys, acl: Acl::SCRIPTING, flags, docs, run: Run::Session };
+    SessionCommand { command, run, runs_in_multi: false, runs_subscribed: false }
+}
+
+const fn docs(summary: &'static str, syntax: &'static str, since: &'static str) -> Docs {
+    Docs { summary, syntax, since, group: "scripting", complexity: "that of the script" }
+}
+
+const EVALS: Flags = Flags::NO_SCRIPT.and(Flags::STALE).and(Flags::SKIP_MONITOR).and(Flags::NO_MANDATORY_KEYS);
+const WRITES: Flags = EVALS.and(Flags::MAY_REPLICATE);
+const KEYS: Keys = Keys::Counted { count: 2, also: 0 };
+const BODY: &str = "script numkeys [key [key ...]] [arg [arg ...]]";
+const SHA: &str = "sha1 numkeys [key [key ...]] [arg [arg ...]]";
+
+/// This file's entries.
+pub(crate) static COMMANDS: &[SessionCommand] = &[
+    entry("eval", Arity::AtLeast(3), KEYS, WRITES, docs("Runs a script.", BODY, "2.6.0"), SessionRun::Do(|e, c, a, o| eval(e, c, a, o, false, false))),
+    entry("eval_ro", Arity::AtLeast(3), KEYS, EVALS, docs("Runs a script that only reads.", BODY, "7.0.0"), SessionRun::Do(|e, c, a, o| eval(e, c, a, o, false, true))),
+    entry("evalsha", Arity::AtLeast(3), KEYS, WRITES, docs("Runs a script by its digest.", SHA, "2.6.0"), SessionRun::Do(|e, c, a, o| eval(e, c, a, o, true, false))),
+    entry("evalsha_ro", Arity::AtLeast(3), KEYS, EVALS, docs("Runs a script that only reads by its digest.", SHA, "7.0.0"), SessionRun::Do(|e, c, a, o| eval(e, c, a, o, true, true))),
+    entry("script", Arity::AtLeast(2), Keys::None, Flags::NONE, docs("Manages scripts.", "", "2.6.0"), SessionRun::Container(SCRIPT)),
+];
+
+const fn sub(name: &'static str, arity: Arity, flags: Flags, summary: &'static str, syntax: &'static str, run: SessionFn) -> SessionCommand {
+    entry(name, arity, Keys::None, flags, docs(summary, syntax, "2.6.0"), SessionRun::Do(run))
+}
+
+static SCRIPT: &[SessionCommand] = &[
+    sub("debug", Arity::Exactly(3), Flags::NO_SCRIPT, "Chooses the debugger's mode.", "<YES | SYNC | NO>", |_, _, args, out| {
+        if !is(&args[2], "NO") {
+            return Err(Error::new("ERR the script debugger is not offered: use redis.log"));
+        }
+        out.ok();
+        Ok(())
+    }),
+    sub("exists", Arity::AtLeast(3), Flags::NO_SCRIPT, "Says which scripts are there.", "sha1 [sha1 ...]", |engine, _, args, out| {
+        out.array(args.len() - 2);
+        for sha in args.iter().skip(2) {
+            out.int(i64::from(engine.scripts.as_ref().is_some_and(|host| host.exists(sha))));
+        }
+        Ok(())
+    }),
+    sub("flush", Arity::AtLeast(2), Flags::NO_SCRIPT, "Forgets all scripts.", "[ASYNC | SYNC]", |engine, _, args, out| {
+        let mode_ok = args.len() == 2 || args.len() == 3 && (is(&args[2], "ASYNC") || is(&args[2], "SYNC"));
+        if !mode_ok {
+            return Err(Error::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
+        }
+        if let Some(host) = &mut engine.scripts {
+            host.flush();
+        }
+        out.ok();
+        Ok(())
+    }),
+    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "Lists the subcommands.", "", |_, _, _, out| {
+        crate::admin::help(out, "SCRIPT", &[
+            "DEBUG (YES|SYNC|NO)",
+            "    Set the debug mode for subsequent scripts executed.",
+            "EXISTS <sha1> [<sha1> ...]",
+            "    Return information about the existence of the scripts in the script cache.",
+            "FLUSH [ASYNC|SYNC]",
+            "    Flush the Lua scripts cache. Very dangerous on replicas.",
+            "KILL",
+            "    Kill the currently executing Lua script.",
+            "LOAD <script>",
+            "    Load a script into the scripts cache without executing it.",
+        ])
+    }),
+    sub("kill", Arity::Exactly(2), Flags::NO_SCRIPT.and(Flags::ALLOW_BUSY), "Ends the running script.", "", kill),
+    sub("load", Arity::Exactly(3), Flags::NO_SCRIPT.and(Flags::STALE), "Keeps a script.", "script", |engine, _, args, out| {
+        let host = engine.scripts.as_mut().ok_or_else(busy)?;
+        let sha = host.load(&args[2]).map_err(|error| Error::text(format!("ERR {error}")))?;
+        out.bulk(&sha);
+        Ok(())
+    }),
+];
+
+/// What others are told while a script runs past its time.
+pub(crate) fn busy() -> Error {
+    Error::new("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
+}
+
+/// A script that is suspended.
+pub(crate) struct Running {
+    pub(crate) conn: ConnId,
+    run: ScriptRun,
+    began_us: u64,
+    kill: bool,
+    /// Its connection went; it is forgotten when the script has ended.
+    pub(crate) orphan: bool,
+}
+
+/// What a script's calls need to know.
+#[derive(Clone)]
+struct ScriptRun {
+    db: u32,
+    read_only: bool,
+    wrote: bool,
+    gate: Gate,
+    /// Memory was short when it began: calls that need more are refused until it has freed some.
+    short_of_memory: bool,
+    may_suspend: bool,
+    slice_began_us: u64,
+}
+
+fn kill(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
+    let Some(running) = &mut engine.running else {
+        return Err(Error::new("NOTBUSY No scripts in execution right now."));
+    };
+    if running.run.wrote {
+        return Err(Error::new(
+            "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the \
+             script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
+        ));
+    }
+    running.kill = true;
+    out.ok();
+    Ok(())
+}
+
+fn eval(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>, by_sha: bool, read_only: bool) -> Outcome {
+    let count = sessile_values::digits::parse_i64(&args[2]).ok_or(Error::NOT_INTEGER)?;
+    if count > args.len() as i64 - 3 {
+        return Err(Error::new("ERR Number of keys can't be greater than number of args"));
+    }
+    let count = usize::try_from(count).map_err(|_| Error::new("ERR Number of keys can't be negative"))?;
+    let host = engine.scripts.as_mut().ok_or_else(busy)?;
+    let sha = if by_sha {
+        host.find(&args[1]).ok_or(Error::new("NOSCRIPT No matching script. Please use EVAL."))?
+    } else {
+        host.load(&args[1]).map_err(|error| Error::text(format!("ERR {error}")))?
+    };
+    let flags = host.flags(&sha).unwrap_or_default();
+    let read_only = read_only || flags.contains(ScriptFlags::NO_WRITES);
+    let (db, in_multi) = {
+        let session = engine.session_mut(conn);
+        (session.db, session.in_exec)
+    };
+    let now_us = (engine.stopwatch_us)();
+    let run = ScriptRun {
+        db,
+        read_only,
+        wrote: false,
+        gate: Gate::OPEN,
+        short_of_memory: !flags.contains(ScriptFlags::ALLOW_OOM) && engine.is_short_of_memory(),
+        may_suspend: !in_multi,
+        slice_began_us: now_us,
+    };
+    let all = args.to_owned();
+    engine.run_script(conn, &sha, run, all.as_args(), count, out)
+}
+
+/// A script's view of the engine.
+struct View<'a> {
+    engine: &'a mut Engine,
+    conn: ConnId,
+    run: &'a mut ScriptRun,
+    began_us: u64,
+    kill: bool,
+    resumed: bool,
+}
+
+impl Engine {
+    fn run_script(&mut self, conn: ConnId, sha: &Sha1Hex, mut run: ScriptRun, args: Args<'_>, keys: usize, out: &mut Reply<'_>) -> Outcome {
+        let mut host = self.scripts.take().ok_or_else(busy)?;
+        let began_us = run.slice_began_us;
+        let proto = out.proto();
+        let mut buffer = Vec::new();
+        let argv = args.from(3 + keys);
+        let mut names = sessile_resp::OwnedArgs::new();
+        (3..3 + keys).for_each(|at| names.push(&args[at]));
+        let mut view = View { engine: self, conn, run: &mut run, began_us, kill: false, resumed: false };
+        let progress = host.eval(&mut view, sha, names.as_args(), argv, proto, &mut buffer);
+        self.scripts = Some(host);
+        // A script's SELECT ends with the script.
+        self.session_mut(conn).db = run.db;
+        match progress {
+            Progress::Done(ending) => {
+                self.count_failure(ending);
+                self.session_gate = self.session_gate.and(run.gate);
+                out.raw(&buffer);
+            }
+            Progress::Suspended => {
+                self.running = Some(Running { conn, run, began_us, kill: false, orphan: false });
+                self.session_mut(conn).running_script = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn count_failure(&mut self, ending: Ending) {
+        if let Ending::Failed { counted: false } = ending {
+            self.stats.error_replies += 1;
+        }
+    }
+
+    /// Lets a suspended script go on for a slice; true while it is not done.
+    pub(crate) fn run_on(&mut self) -> bool {
+        let Some(mut running) = self.running.take() else { return false };
+        let Some(mut host) = self.scripts.take() else { return false };
+        let conn = running.conn;
+        running.run.slice_began_us = (self.stopwatch_us)();
+        self.txn.observing = self.observing();
+        let mut buffer = Vec::new();
+        let mut view = View {
+            engine: self,
+            conn,
+            run: &mut running.run,
+            began_us: running.began_us,
+            kill: running.kill,
+            resumed: true,
+        };
+        let progress = host.resume(&mut view, &mut buffer);
+        self.scripts = Some(host);
+        match progress {
+            Progress::Suspended => {
+                self.running = Some(running);
+                true
+            }
+            Progress::Done(ending) => {
+                self.count_failure(ending);
+                self.end_script(&running, &buffer);
+                false
+            }
+        }
+    }
+
+    fn end_script(&mut self, running: &Running, reply: &[u8]) {
+        let conn = running.conn;
+        let gate = running.run.gate;
+        let gate = gate.and(self.finish_transaction(conn, gate));
+        let session = self.session_mut(conn);
+        session.running_script = false;
+        let start = session.output.end();
+        session.output.buffer().extend_from_slice(reply);
+        self.answered(conn, start, gate);
+        if running.orphan {
+            self.disconnect(conn);
+        }
+        self.resume();
+    }
+}
+
+impl Host for View<'_> {
+    fn call(&mut self, args: Args<'_>, proto: Proto, out: &mut Vec<u8>) {
+        let start = out.len();
+        match self.resolve(args) {
+            Ok(entry) => {
+                let db = self.engine.session_mut(self.conn).db;
+                let began_us = (self.engine.stopwatch_us)();
+                let (ended, gate) =
+                    self.engine.call_as(self.conn, entry, args, Attempt::MustAnswer, out, db, proto, false);
+                self.run.gate = self.run.gate.and(gate);
+                self.run.wrote |= entry.command.is_write();
+                let now_us = (self.engine.stopwatch_us)();
+                self.engine.note_time(self.conn, entry, args, now_us - began_us, &ended);
+                debug_assert!(matches!(ended, Ended::Done { .. }), "a command that must answer does");
+            }
+            Err(error) => {
+                out.truncate(start);
+                self.engine.stats.note_refusal(None, &error);
+                Reply::new(out, proto).error(error.as_bytes());
+            }
+        }
+    }
+
+    fn log(&mut self, level: i64, message: &[u8]) {
+        self.engine.log.push((level, String::from_utf8_lossy(message).into_owned()));
+    }
+
+    fn interrupt(&mut self) -> Interrupt {
+        if self.kill {
+            return Interrupt::Kill;
+        }
+        let now_us = (self.engine.stopwatch_us)();
+        let past = now_us.saturating_sub(self.began_us) / 1000 >= self.engine.settings.busy_ms;
+        let sliced = now_us.saturating_sub(self.run.slice_began_us) >= SLICE_US;
+        match (past, self.run.may_suspend) {
+            (true, true) if sliced || !self.resumed => Interrupt::Suspend,
+            // EXEC cannot be suspended half way, and nobody could be told BUSY meanwhile.
+            (true, false) if !self.run.wrote => Interrupt::Kill,
+            _ => Interrupt::Continue,
+        }
+    }
+
+    fn acl_check(&mut self, args: Args<'_>) -> AclVerdict {
+        match self.engine.table.find(&args[0]) {
+            Some(_) => AclVerdict::Allowed,
+            None => AclVerdict::UnknownCommand,
+        }
+    }
+}
+
+impl View<'_> {
+    fn resolve(&self, args: Args<'_>) -> Result<&'static Entry, Error> {
+        let table = self.engine.table;
+        let mut entry = table.find(&args[0]).ok_or(Error::new("ERR Unknown Redis command called from script"))?;
+        if entry.is_container() && args.len() > 1 {
+            entry = table.find_sub(entry, &args[1]).ok_or(Error::new("ERR Unknown Redis command called from script"))?;
+        }
+        if !entry.command.arity.admits(args.len()) || entry.is_container() {
+            return Err(Error::new("ERR Wrong number of args calling Redis command from script"));
+        }
+        if entry.command.flags.has(Flags::NO_SCRIPT) {
+            return Err(Error::new("ERR This Redis command is not allowed from script"));
+        }
+        if entry.command.is_write() {
+            if self.run.read_only {
+                return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
+            }
+            self.engine.check_journal()?;
+        }
+        let needs = entry.command.flags.has(Flags::DENY_OOM);
+        if needs && self.run.short_of_memory && !self.run.wrote && self.engine.is_short_of_memory() {
+            return Err(Error::new("OOM command not allowed when used memory > 'maxmemory'."));
+        }
+        Ok(entry)
+    }
+}

@@ -1,0 +1,331 @@
+//! Counters and facts behind INFO, SLOWLOG, LATENCY and the metrics page.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use sessile_command::{Error, Flags};
+use sessile_config::Config;
+use sessile_keyspace::Keyspace;
+use sessile_resp::Args;
+
+use crate::dispatch::Ended;
+use crate::engine::Engine;
+use crate::session::ConnId;
+use crate::table::Entry;
+
+/// Most arguments of a slow command that are kept, and most bytes of each: Redis' own bounds.
+const SLOW_ARGS_MAX: usize = 32;
+const SLOW_ARG_BYTES_MAX: usize = 128;
+/// Samples kept for one latency event: Redis' own bound.
+const LATENCY_SAMPLES_MAX: usize = 160;
+/// Kinds of error replies counted apart, so that a client cannot make up codes without end.
+const ERROR_KINDS_MAX: usize = 128;
+
+/// Counters of one command.
+#[derive(Clone, Debug, Default)]
+pub struct CommandStats {
+    /// Times it ran.
+    pub calls: u64,
+    /// Time it took in all, in microseconds.
+    pub usec: u64,
+    /// Times it was refused before it ran.
+    pub rejected: u64,
+    /// Times it ran and replied with an error.
+    pub failed: u64,
+    /// Durations by power of two of microseconds.
+    pub histogram: [u64; 32],
+}
+
+/// One line of SLOWLOG.
+#[derive(Clone, Debug)]
+pub struct Slow {
+    /// Its number.
+    pub id: u64,
+    /// When it ran, milliseconds since the epoch.
+    pub at_ms: u64,
+    /// How long it took, in microseconds.
+    pub usec: u64,
+    /// Its arguments, cut.
+    pub args: Vec<Vec<u8>>,
+    /// Who sent it.
+    pub addr: String,
+    /// CLIENT SETNAME of who sent it.
+    pub name: Vec<u8>,
+}
+
+/// One event of LATENCY: samples of (second, milliseconds), and the worst ever.
+#[derive(Clone, Debug, Default)]
+pub struct LatencyEvent {
+    /// The newest samples.
+    pub samples: VecDeque<(u64, u64)>,
+    /// The worst, in milliseconds.
+    pub max_ms: u64,
+}
+
+/// Writes the dataset as `dump.rdb`; an error is one sentence.
+pub type WriteDump = fn(&Config, &Keyspace, u64) -> Result<(), String>;
+/// Writes the directives into the configuration file; an error is one sentence.
+pub type RewriteConfig = fn(&str, &Config) -> Result<(), String>;
+
+/// What the server knows and INFO tells, and what it does for commands; the server keeps it true.
+#[derive(Clone, Debug)]
+pub struct ServerFacts {
+    /// SAVE.
+    pub write_dump: WriteDump,
+    /// CONFIG REWRITE.
+    pub rewrite_config: RewriteConfig,
+    /// TCP port.
+    pub port: u16,
+    /// The executable.
+    pub executable: String,
+    /// The configuration file, or nothing.
+    pub config_file: String,
+    /// Memory that the allocator handed out, in bytes; 0 where unknown.
+    pub allocated_bytes: usize,
+    /// Resident memory, in bytes.
+    pub rss_bytes: usize,
+    /// Memory of the machine or its cgroup, in bytes.
+    pub system_bytes: usize,
+    /// What the data may take where `maxmemory` is not set, in bytes; 0 for no bound.
+    pub memory_ceiling_bytes: u64,
+    /// Processor time, system and user, in microseconds.
+    pub cpu_us: (u64, u64),
+    /// Whether a snapshot of the journal is being written.
+    pub rewriting: bool,
+    /// Whether the last snapshot went well.
+    pub rewrite_ok: bool,
+    /// Snapshots written since the start.
+    pub rewrites: u64,
+    /// Seconds that the last one took; -1 before the first.
+    pub rewrite_s: i64,
+    /// Whether `dump.rdb` is being written.
+    pub saving: bool,
+    /// When `dump.rdb` was last written, seconds since the epoch.
+    pub saved_s: u64,
+    /// Whether that went well.
+    pub save_ok: bool,
+    /// Times it was written since the start.
+    pub saves: u64,
+    /// Effects since then.
+    pub changes_at_save: u64,
+    /// Journal: written and durable LSN.
+    pub progress: (u64, u64),
+    /// Journal: bytes since the last snapshot.
+    pub journal_bytes: u64,
+    /// Journal: size of the last snapshot.
+    pub snapshot_bytes: u64,
+    /// Journal: commits.
+    pub commits: u64,
+    /// Whether anything is still being loaded.
+    pub loading: bool,
+}
+
+impl Default for ServerFacts {
+    fn default() -> Self {
+        Self {
+            write_dump: |_, _, _| Err("this node writes no files".into()),
+            rewrite_config: |_, _| Err("this node writes no files".into()),
+            port: 0,
+            executable: String::new(),
+            config_file: String::new(),
+            allocated_bytes: 0,
+            rss_bytes: 0,
+            system_bytes: 0,
+            memory_ceiling_bytes: 0,
+            cpu_us: (0, 0),
+            rewriting: false,
+            rewrite_ok: false,
+            rewrites: 0,
+            rewrite_s: -1,
+            saving: false,
+            saved_s: 0,
+            save_ok: false,
+            saves: 0,
+            changes_at_save: 0,
+            progress: (0, 0),
+            journal_bytes: 0,
+            snapshot_bytes: 0,
+            commits: 0,
+            loading: false,
+        }
+    }
+}
+
+/// Counters since the start or CONFIG RESETSTAT.
+#[derive(Debug)]
+pub struct Stats {
+    /// When the engine started, milliseconds since the epoch.
+    pub started_ms: u64,
+    /// Memory that is there before any data, in bytes.
+    pub base_bytes: usize,
+    /// Connections taken in.
+    pub connections: u64,
+    /// Connections refused.
+    pub rejected: u64,
+    /// Most connections at once.
+    pub connected_max: usize,
+    /// Commands processed.
+    pub commands: u64,
+    /// Reads from sockets.
+    pub reads: u64,
+    /// Writes to sockets.
+    pub writes: u64,
+    /// Failed AUTH.
+    pub auth_refused: u64,
+    /// Most memory ever used.
+    pub peak_bytes: usize,
+    /// Bytes received.
+    pub net_in: u64,
+    /// Bytes sent.
+    pub net_out: u64,
+    /// Lookups that found a key.
+    pub hits: u64,
+    /// Lookups that found none.
+    pub misses: u64,
+    /// Keys expired.
+    pub expired: u64,
+    /// Keys evicted.
+    pub evicted: u64,
+    /// Malformed requests.
+    pub protocol_errors: u64,
+    /// Connections closed for their input.
+    pub input_limit_closed: u64,
+    /// Connections closed for their output.
+    pub output_limit_closed: u64,
+    /// Error replies by code.
+    pub errors: BTreeMap<Vec<u8>, u64>,
+    /// Error replies in all.
+    pub error_replies: u64,
+    /// By command, in the table's order.
+    pub by_command: Vec<CommandStats>,
+    /// SLOWLOG, newest first.
+    pub slow: VecDeque<Slow>,
+    /// The next line's number.
+    pub slow_next: u64,
+    /// LATENCY.
+    pub latency: HashMap<&'static str, LatencyEvent>,
+    /// Commands in each of the last 16 tenths of a second, for `instantaneous_ops_per_sec`.
+    pub samples: VecDeque<(u64, u64, u64, u64)>,
+}
+
+impl Stats {
+    /// All zero.
+    pub fn new(entries: usize) -> Self {
+        Self {
+            started_ms: 0,
+            base_bytes: 0,
+            connections: 0,
+            rejected: 0,
+            connected_max: 0,
+            commands: 0,
+            reads: 0,
+            writes: 0,
+            auth_refused: 0,
+            peak_bytes: 0,
+            net_in: 0,
+            net_out: 0,
+            hits: 0,
+            misses: 0,
+            expired: 0,
+            evicted: 0,
+            protocol_errors: 0,
+            input_limit_closed: 0,
+            output_limit_closed: 0,
+            errors: BTreeMap::new(),
+            error_replies: 0,
+            by_command: vec![CommandStats::default(); entries],
+            slow: VecDeque::new(),
+            slow_next: 0,
+            latency: HashMap::new(),
+            samples: VecDeque::new(),
+        }
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset(&mut self) {
+        let fresh = Stats::new(self.by_command.len());
+        let kept = std::mem::replace(self, fresh);
+        self.started_ms = kept.started_ms;
+        self.base_bytes = kept.base_bytes;
+        (self.slow, self.slow_next, self.latency) = (kept.slow, kept.slow_next, kept.latency);
+    }
+
+    fn count_error(&mut self, error: &Error) {
+        self.error_replies += 1;
+        let code = error.code();
+        if let Some(count) = self.errors.get_mut(code) {
+            *count += 1;
+        } else if self.errors.len() < ERROR_KINDS_MAX {
+            self.errors.insert(code.to_vec(), 1);
+        }
+    }
+
+    /// A command ran and replied with an error.
+    pub fn note_error(&mut self, index: usize, error: &Error) {
+        self.by_command[index].failed += 1;
+        self.count_error(error);
+    }
+
+    /// A command was refused before it ran.
+    pub fn note_refusal(&mut self, index: Option<usize>, error: &Error) {
+        if let Some(index) = index {
+            self.by_command[index].rejected += 1;
+        }
+        self.count_error(error);
+    }
+
+    /// Adds a sample to LATENCY's history of an event.
+    pub fn note_latency(&mut self, event: &'static str, at_s: u64, ms: u64) {
+        let it = self.latency.entry(event).or_default();
+        it.max_ms = it.max_ms.max(ms);
+        match it.samples.back_mut() {
+            Some((second, worst)) if *second == at_s => *worst = (*worst).max(ms),
+            _ => it.samples.push_back((at_s, ms)),
+        }
+        if it.samples.len() > LATENCY_SAMPLES_MAX {
+            it.samples.pop_front();
+        }
+    }
+}
+
+impl Engine {
+    /// Notes how long a command took, and keeps it in the slow log where that is too long.
+    pub(crate) fn note_time(&mut self, conn: ConnId, entry: &'static Entry, args: Args<'_>, usec: u64, ended: &Ended) {
+        if matches!(ended, Ended::Waits(_)) {
+            return;
+        }
+        let it = &mut self.stats.by_command[entry.index];
+        it.calls += 1;
+        it.usec += usec;
+        it.histogram[(64 - usec.leading_zeros() as usize).min(31)] += 1;
+        if self.settings.slow_us >= 0
+            && usec as i64 >= self.settings.slow_us
+            && !entry.command.flags.has(Flags::SKIP_SLOWLOG)
+        {
+            self.note_slow(conn, args, usec);
+        }
+        if self.settings.latency_ms > 0 && usec / 1000 >= self.settings.latency_ms {
+            let event = if entry.command.flags.has(Flags::FAST) { "fast-command" } else { "command" };
+            self.stats.note_latency(event, self.clock.now_ms() / 1000, usec / 1000);
+        }
+    }
+
+    fn note_slow(&mut self, conn: ConnId, args: Args<'_>, usec: u64) {
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        for (index, arg) in args.iter().enumerate() {
+            if index == SLOW_ARGS_MAX - 1 && args.len() > SLOW_ARGS_MAX {
+                kept.push(format!("... ({} more arguments)", args.len() - index).into_bytes());
+                break;
+            }
+            let mut cut = arg[..arg.len().min(SLOW_ARG_BYTES_MAX)].to_vec();
+            if arg.len() > SLOW_ARG_BYTES_MAX {
+                cut.extend_from_slice(format!("... ({} more bytes)", arg.len() - SLOW_ARG_BYTES_MAX).as_bytes());
+            }
+            kept.push(cut);
+        }
+        let (addr, name) = self.session(conn).map_or_else(Default::default, |s| (s.peer.addr.clone(), s.name.clone()));
+        let id = self.stats.slow_next;
+        self.stats.slow_next += 1;
+        self.stats.slow.push_front(Slow { id, at_ms: self.clock.now_ms(), usec, args: kept, addr, name });
+        self.stats.slow.truncate(self.settings.slow_max);
+    }
+}

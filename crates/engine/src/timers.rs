@@ -1,0 +1,118 @@
+//! What happens by itself: expiry, deadlines, idle connections, freeing. Each turn does a bounded amount.
+
+use crate::engine::Engine;
+use crate::session::ConnId;
+
+/// Entries that one turn of active expiry looks at.
+const EXPIRE_LOOKS_A_TURN: usize = 512;
+/// Keys that one turn expires.
+const EXPIRIES_A_TURN: usize = 64;
+/// Nodes and entries that one turn frees.
+const FREES_A_TURN: usize = 256;
+/// Connections that one turn looks at for their limits and time-outs.
+const SESSIONS_A_TURN: usize = 256;
+
+impl Engine {
+    /// One turn of background work; true if more of it waits and the next turn should come at once.
+    pub fn tick(&mut self) -> bool {
+        if self.running.is_some() {
+            // Its transaction is open: nothing else may run.
+            return self.run_on();
+        }
+        self.time_out_due();
+        let expiring = self.expire_some();
+        let freeing = self.keyspace.free_some(FREES_A_TURN);
+        self.resume();
+        expiring || freeing
+    }
+
+    /// When the next blocked command gives up, on the engine's clock.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.deadlines.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    fn time_out_due(&mut self) {
+        let now_ms = self.now_ms();
+        while let Some(&(at_ms, conn)) = self.deadlines.first() {
+            if at_ms > now_ms {
+                break;
+            }
+            self.deadlines.pop_first();
+            self.time_out(conn);
+            // A request that CLIENT PAUSE held up has nothing to give up: it runs.
+            self.resumable.push_back(conn);
+        }
+    }
+
+    /// Expires some due keys; true if the turn was used up.
+    fn expire_some(&mut self) -> bool {
+        if !self.settings.active_expire || self.check_journal().is_err() {
+            return false;
+        }
+        let mut due: Vec<(u32, Vec<u8>)> = Vec::new();
+        let now_ms = self.now_ms();
+        let cursor = self.expire_cursor;
+        let next = self.keyspace.expire_turn(cursor, now_ms, EXPIRE_LOOKS_A_TURN, |db, entry| {
+            if due.len() < EXPIRIES_A_TURN {
+                due.push((db, entry.key().to_vec()));
+            }
+        });
+        let full = due.len() == EXPIRIES_A_TURN;
+        // A full turn may have left due keys behind in the same segment.
+        self.expire_cursor = if full { cursor } else { next };
+        for (db, key) in due {
+            self.expire_key(db, &key);
+        }
+        self.serve_ready();
+        full
+    }
+
+    /// Closes idle connections, and looks again at output that was too long for too long. Called about once a second.
+    pub fn check_connections(&mut self) {
+        let (now_ms, limit_s) = (self.now_ms(), self.settings.idle_timeout_s);
+        let conns: Vec<ConnId> = self.all_sessions().map(|(conn, _)| conn).collect();
+        for chunk in conns.chunks(SESSIONS_A_TURN) {
+            for &conn in chunk {
+                self.limit_output(conn);
+                let Some(session) = self.sessions[conn].as_deref_mut() else { continue };
+                let idle = now_ms.saturating_sub(session.active_ms) > limit_s * 1000;
+                if limit_s > 0 && idle && session.blocked.is_none() && !session.is_subscriber() && !session.monitor {
+                    session.killed = true;
+                    self.mark_ready(conn);
+                }
+            }
+        }
+    }
+
+    /// Takes a sample for the `instantaneous_*` fields of INFO. Called ten times a second.
+    pub fn sample_rates(&mut self) {
+        let now_ms = self.now_ms();
+        let stats = &mut self.stats;
+        stats.samples.push_back((now_ms, stats.commands, stats.net_in, stats.net_out));
+        if stats.samples.len() > 17 {
+            stats.samples.pop_front();
+        }
+    }
+
+    /// Ends WAIT or WAITAOF where it is answered or its time is over.
+    pub(crate) fn finish_waiting(&mut self, conn: ConnId, time_over: bool) {
+        let progress = self.keyspace.pending.progress();
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        let Some(waiting) = &session.waiting else { return };
+        let durable = waiting.gate.passes(progress);
+        if !durable && !time_over {
+            return;
+        }
+        if std::mem::take(&mut session.sleeping) {
+            self.unblock(conn);
+            self.resumable.push_back(conn);
+            return;
+        }
+        self.unblock(conn);
+        let reply = if durable { "*2\r\n:1\r\n:0\r\n" } else { "*2\r\n:0\r\n:0\r\n" };
+        self.send(conn, reply.as_bytes(), sessile_keyspace::Gate::OPEN);
+        if time_over {
+            self.resumable.push_back(conn);
+        }
+    }
+}

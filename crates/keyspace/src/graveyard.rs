@@ -1,0 +1,61 @@
+//! Large values and flushed tables on their way out, freed a few nodes a turn.
+
+use sessile_values::Value;
+
+use crate::table::Table;
+
+/// Values with at most this many nodes or elements are simply dropped.
+const ENTRIES_A_STEP: usize = 64;
+
+/// What waits to be freed.
+#[derive(Default)]
+pub struct Graveyard {
+    values: Vec<Box<dyn FnMut(usize) -> bool>>,
+    tables: Vec<Table>,
+}
+
+impl Graveyard {
+    /// Takes a value that is no longer reachable.
+    pub fn bury(&mut self, value: Value) {
+        self.values.extend(value.dismantle());
+    }
+
+    /// Takes a table that is no longer reachable.
+    pub fn bury_table(&mut self, table: Table) {
+        if !table.is_empty() {
+            self.tables.push(table);
+        }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.tables.is_empty()
+    }
+
+    /// Frees about `steps` nodes or entries; true while more waits.
+    pub fn free(&mut self, steps: usize) -> bool {
+        let mut left = steps;
+        while left > 0 {
+            if let Some(value) = self.values.last_mut() {
+                if !value(left.min(ENTRIES_A_STEP)) {
+                    self.values.pop();
+                }
+                left -= left.min(ENTRIES_A_STEP);
+            } else if let Some(table) = self.tables.last_mut() {
+                let entries = table.drain_some(left.min(ENTRIES_A_STEP));
+                left = left.saturating_sub(entries.len().max(1));
+                if table.is_empty() {
+                    self.tables.pop();
+                }
+                for mut entry in entries {
+                    if let Some(value) = entry.take_value() {
+                        self.bury(*value);
+                    }
+                }
+            } else {
+                return false;
+            }
+        }
+        !self.is_empty()
+    }
+}

@@ -1,0 +1,212 @@
+//! The dbs of a shard with everything that belongs to all of them.
+
+use sessile_values::{HashKey, Limits};
+
+use crate::codec::{BadEffect, Reader};
+use crate::effect::{Effect, Key};
+use crate::entry::Entry;
+use crate::evict::AccessClock;
+use crate::graveyard::Graveyard;
+use crate::pending::Pending;
+use crate::snapshot::{END_OF_TRANSACTION, Snapshot};
+use crate::table::Table;
+
+/// One db.
+pub struct Db {
+    pub(crate) table: Table,
+    pub(crate) table_id: u64,
+    pub(crate) expiring: usize,
+    /// Memory of the entries, as the allocator counts it.
+    pub(crate) bytes: usize,
+}
+
+impl Db {
+    /// Number of keys, expired ones that are still there included.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether it has no key.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Number of keys with an expiry.
+    pub fn expiring(&self) -> usize {
+        self.expiring
+    }
+
+    /// The table, for walking.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+}
+
+/// What applying an effect did, for observers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The key came to be.
+    pub created: bool,
+    /// The key went, because the effect removed it or emptied it.
+    pub removed: bool,
+}
+
+/// All state of a shard.
+pub struct Keyspace {
+    pub(crate) hash_key: HashKey,
+    pub(crate) dbs: Vec<Db>,
+    pub(crate) next_table_id: u64,
+    pub(crate) graveyard: Graveyard,
+    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) epoch: u16,
+    /// Thresholds of the compact encodings.
+    pub limits: Limits,
+    /// The gate's memory.
+    pub pending: Pending,
+    /// What an access leaves in an entry.
+    pub clock: AccessClock,
+}
+
+impl Keyspace {
+    /// An empty keyspace of `dbs` dbs. The seed comes from chance on a first start, from the journal later.
+    pub fn new(dbs: usize, hash_key: HashKey) -> Self {
+        let mut keyspace = Self {
+            hash_key,
+            dbs: Vec::new(),
+            next_table_id: 0,
+            graveyard: Graveyard::default(),
+            snapshot: None,
+            epoch: 0,
+            limits: Limits::default(),
+            pending: Pending::default(),
+            clock: AccessClock::default(),
+        };
+        for _ in 0..dbs {
+            let db = keyspace.new_db();
+            keyspace.dbs.push(db);
+        }
+        keyspace
+    }
+
+    pub(crate) fn new_db(&mut self) -> Db {
+        self.next_table_id += 1;
+        Db { table: Table::new(self.hash_key), table_id: self.next_table_id, expiring: 0, bytes: 0 }
+    }
+
+    /// The seed of the table's hash.
+    pub fn hash_key(&self) -> HashKey {
+        self.hash_key
+    }
+
+    /// Hashes a key.
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        Key::new(&self.hash_key, bytes)
+    }
+
+    /// Number of dbs.
+    pub fn db_count(&self) -> usize {
+        self.dbs.len()
+    }
+
+    /// One db. `db` must be below [`Keyspace::db_count`].
+    pub fn db(&self, db: u32) -> &Db {
+        &self.dbs[db as usize]
+    }
+
+    /// The entry under a key, due or not. Commands look up through their context instead, which knows the time.
+    pub fn entry(&self, db: u32, key: Key<'_>) -> Option<&Entry> {
+        self.dbs[db as usize].table.get(key.hash, key.bytes)
+    }
+
+    /// Memory of tables and entries, as the allocator counts it.
+    pub fn memory_bytes(&self) -> usize {
+        self.entry_bytes() + self.table_bytes()
+    }
+
+    /// Memory of entries alone; O(dbs).
+    pub fn entry_bytes(&self) -> usize {
+        self.dbs.iter().map(|db| db.bytes).sum()
+    }
+
+    /// Memory of the tables alone.
+    pub fn table_bytes(&self) -> usize {
+        self.dbs.iter().map(|db| db.table.heap_bytes()).sum()
+    }
+
+    /// Applies a run of transactions, as it stands in a record or a snapshot; gives their number.
+    pub fn replay(&mut self, run: &[u8], mut observe: impl FnMut(u32, &Effect<'_>)) -> Result<u64, BadEffect> {
+        let mut reader = Reader::new(run);
+        let mut transactions = 0;
+        while let Some(&next) = reader.rest().first() {
+            if next == END_OF_TRANSACTION {
+                reader.u8()?;
+                transactions += 1;
+                continue;
+            }
+            let (db, effect) = Effect::decode(&mut reader, &self.hash_key)?;
+            if let Effect::HashSeed { high, low } = effect {
+                self.reseed(HashKey(high, low))?;
+                continue;
+            }
+            if db as usize >= self.dbs.len() {
+                return Err(BadEffect::Mismatch("db is beyond `databases`"));
+            }
+            self.apply(db, &effect)?;
+            observe(db, &effect);
+        }
+        Ok(transactions)
+    }
+
+    fn reseed(&mut self, hash_key: HashKey) -> Result<(), BadEffect> {
+        if self.dbs.iter().any(|db| !db.table.is_empty()) {
+            return if hash_key == self.hash_key {
+                Ok(())
+            } else {
+                Err(BadEffect::Mismatch("the hash seed changes under existing keys"))
+            };
+        }
+        self.hash_key = hash_key;
+        for index in 0..self.dbs.len() {
+            self.dbs[index] = self.new_db();
+        }
+        Ok(())
+    }
+
+    /// Frees about `steps` nodes of what was unlinked or flushed; true while more waits.
+    pub fn free_some(&mut self, steps: usize) -> bool {
+        self.graveyard.free(steps)
+    }
+
+    /// Looks for due keys from `cursor` (db, position) on, up to `budget` entries; calls `due` for each, and returns
+    /// the next cursor.
+    pub fn expire_turn(
+        &mut self,
+        cursor: (u32, u64),
+        now_ms: u64,
+        budget: usize,
+        mut due: impl FnMut(u32, &Entry),
+    ) -> (u32, u64) {
+        let (mut db, mut position) = cursor;
+        let mut left = budget as isize;
+        for _ in 0..budget {
+            if db as usize >= self.dbs.len() {
+                return (0, 0);
+            }
+            let next = if self.dbs[db as usize].expiring == 0 {
+                None
+            } else {
+                let (next, seen) = self.dbs[db as usize].table.expire_step(position, now_ms, |e| due(db, e));
+                left -= seen as isize;
+                next
+            };
+            match next {
+                Some(next) => position = next,
+                None => (db, position) = (db + 1, 0),
+            }
+            if left <= 0 {
+                break;
+            }
+        }
+        (db, position)
+    }
+}

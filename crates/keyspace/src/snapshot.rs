@@ -1,0 +1,310 @@
+//! The snapshot's cursor: a point-in-time copy of all entries, made a little at a time beside the writers.
+//!
+//! A cursor walks the tables that existed at the start, in hash order. A write to an entry that is not yet saved
+//! saves the old value first. An entry's epoch says that this snapshot has it or does not want it: it is stamped at
+//! birth, when saved and when passed. So a split, a rename, SWAPDB, FLUSHALL or a key deleted and made again neither
+//! skip nor repeat a key, and keys born later stay out. Saving a large value clones its root; its nodes are encoded
+//! in later turns.
+//!
+//! What comes out is a run of transactions like the journal's: one effect for a small value, several of bounded
+//! size for a large one.
+
+use std::collections::VecDeque;
+
+use sessile_values::{Value, dump};
+
+use crate::codec::put_varint;
+use crate::effect::{Cause, Effect, End, Expire, Items, Key, Scores};
+use crate::entry::{Content, Entry};
+use crate::keyspace::{Db, Keyspace};
+
+/// Bytes that one transaction of a large value holds, about.
+const PART_BYTES: usize = 64 * 1024;
+/// Values with a compact form beyond this size are shared and encoded later.
+const WHOLE_BYTES: usize = 16 * 1024;
+/// The byte that ends a transaction in a run.
+pub const END_OF_TRANSACTION: u8 = 0;
+
+/// A snapshot in progress.
+pub struct Snapshot {
+    epoch: u16,
+    sources: VecDeque<Source>,
+    position: u64,
+    out: Vec<u8>,
+    large: VecDeque<Large>,
+    entries: u64,
+}
+
+struct Source {
+    table_id: u64,
+    /// The number that the db had when the snapshot began.
+    db: u32,
+    /// The db itself, once it was flushed.
+    flushed: Option<Db>,
+}
+
+/// A large value on its way: its shared tree and how far it is encoded.
+struct Large {
+    db: u32,
+    key: Vec<u8>,
+    value: Value,
+    expire: Expire,
+    next: usize,
+}
+
+impl Snapshot {
+    fn source(&self, table_id: u64) -> Option<&Source> {
+        self.sources.iter().find(|s| s.table_id == table_id)
+    }
+
+    /// Whether nothing of this table remains to be saved.
+    pub(crate) fn has_passed(&self, table_id: u64) -> bool {
+        self.source(table_id).is_none()
+    }
+
+    /// Keeps a flushed db until its entries are saved.
+    pub(crate) fn keep(&mut self, db: Db) {
+        if let Some(source) = self.sources.iter_mut().find(|s| s.table_id == db.table_id) {
+            source.flushed = Some(db);
+        }
+    }
+
+    pub(crate) fn save_before_change(&mut self, table_id: u64, entry: &Entry) {
+        if entry.epoch() == self.epoch {
+            return;
+        }
+        if let Some(db) = self.source(table_id).map(|s| s.db) {
+            self.save(db, entry);
+        }
+    }
+
+    fn save(&mut self, db: u32, entry: &Entry) {
+        entry.set_epoch(self.epoch);
+        self.entries += 1;
+        let expire = entry.expire_ms().map_or(Expire::Never, Expire::At);
+        // The hash of a key is not part of an effect's bytes.
+        let key = Key { bytes: entry.key(), hash: 0 };
+        match entry.content() {
+            Content::Short(value) => {
+                Effect::StringSet { key, value, expire }.encode(db, &mut self.out);
+                self.out.push(END_OF_TRANSACTION);
+            }
+            Content::Value(value) if value.heap_bytes() <= WHOLE_BYTES => {
+                encode_whole(&mut self.out, db, key, value, expire, entry.access());
+                self.out.push(END_OF_TRANSACTION);
+            }
+            Content::Value(value) => self.large.push_back(Large {
+                db,
+                key: entry.key().to_vec(),
+                value: value.clone(),
+                expire,
+                next: 0,
+            }),
+        }
+    }
+
+    /// Bytes that are encoded and not yet taken.
+    pub fn queued_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Entries saved so far.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+}
+
+/// Appends one effect that holds the whole value.
+pub fn encode_whole(out: &mut Vec<u8>, db: u32, key: Key<'_>, value: &Value, expire: Expire, access: u32) {
+    let mut payload = Vec::new();
+    dump::encode_value(value, &mut payload);
+    Effect::Restore { key, payload: &payload, expire, access }.encode(db, out);
+}
+
+impl Keyspace {
+    /// Starts a snapshot of the state as it is now.
+    ///
+    /// # Panics
+    /// If one is running.
+    pub fn snapshot_begin(&mut self) {
+        assert!(self.snapshot.is_none(), "one snapshot at a time");
+        self.epoch = self.epoch.wrapping_add(1);
+        let source = |(db, it): (usize, &Db)| Source { table_id: it.table_id, db: db as u32, flushed: None };
+        let sources = self.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()).map(source).collect();
+        let mut out = Vec::new();
+        let seed = self.hash_key();
+        Effect::HashSeed { high: seed.0, low: seed.1 }.encode(0, &mut out);
+        out.push(END_OF_TRANSACTION);
+        self.snapshot =
+            Some(Snapshot { epoch: self.epoch, sources, position: 0, out, large: VecDeque::new(), entries: 0 });
+    }
+
+    /// The running snapshot.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Gives up the running snapshot.
+    pub fn snapshot_abort(&mut self) {
+        self.snapshot_end();
+    }
+
+    fn snapshot_end(&mut self) -> u64 {
+        let Some(snapshot) = self.snapshot.take() else { return 0 };
+        for source in snapshot.sources {
+            if let Some(db) = source.flushed {
+                self.graveyard.bury_table(db.table);
+            }
+        }
+        snapshot.entries
+    }
+
+    /// One turn: encodes about `budget_bytes` and gives them with whatever writers saved since the last turn; with
+    /// them, the number of entries once the snapshot is complete.
+    ///
+    /// # Panics
+    /// If no snapshot is running.
+    pub fn snapshot_turn(&mut self, budget_bytes: usize) -> (Vec<u8>, Option<u64>) {
+        let mut snapshot = self.snapshot.take().expect("a snapshot is running");
+        let start = snapshot.out.len();
+        let mut looked = 0;
+        while snapshot.out.len() - start < budget_bytes && looked < budget_bytes / 64 {
+            if let Some(mut large) = snapshot.large.pop_front() {
+                if large.encode_part(&mut snapshot.out) {
+                    snapshot.large.push_front(large);
+                } else {
+                    self.graveyard.bury(large.value);
+                }
+            } else if !self.snapshot_walk(&mut snapshot, start + budget_bytes, &mut looked) {
+                break;
+            }
+        }
+        let bytes = std::mem::take(&mut snapshot.out);
+        let complete = snapshot.sources.is_empty() && snapshot.large.is_empty();
+        self.snapshot = Some(snapshot);
+        (bytes, complete.then(|| self.snapshot_end()))
+    }
+
+    /// Saves entries of one segment until the output is `until` long; false when every table is done.
+    fn snapshot_walk(&mut self, snapshot: &mut Snapshot, until: usize, looked: &mut usize) -> bool {
+        let Some(mut source) = snapshot.sources.pop_front() else { return false };
+        let live = self.dbs.iter().find(|db| db.table_id == source.table_id);
+        let db = source.flushed.as_ref().or(live).expect("a table is live or kept");
+        let (entries, next) = db.table.segment_at(snapshot.position);
+        let mut done = true;
+        for entry in entries {
+            *looked += 1;
+            if entry.epoch() == snapshot.epoch {
+                continue;
+            }
+            if snapshot.out.len() >= until {
+                done = false;
+                break;
+            }
+            snapshot.save(source.db, entry);
+        }
+        match (done, next) {
+            (false, _) => snapshot.sources.push_front(source),
+            (true, Some(next)) => {
+                snapshot.position = next;
+                snapshot.sources.push_front(source);
+            }
+            (true, None) => {
+                snapshot.position = 0;
+                if let Some(db) = source.flushed.take() {
+                    self.graveyard.bury_table(db.table);
+                }
+            }
+        }
+        true
+    }
+}
+
+impl Large {
+    /// Appends the next transaction; false after the last.
+    fn encode_part(&mut self, out: &mut Vec<u8>) -> bool {
+        let key = Key { bytes: &self.key, hash: 0 };
+        let end = out.len() + PART_BYTES;
+        if self.next == 0 && !matches!(self.value, Value::Stream(_)) {
+            // The parts add to what is there; a key left by an older snapshot's reader must not be.
+            Effect::Delete { key, cause: Cause::Command }.encode(self.db, out);
+        }
+        let mut parts = Parts { db: self.db, key, out, end };
+        let more = match &self.value {
+            Value::Text(text) => {
+                let piece: Vec<u8> = text.pieces(self.next, self.next + PART_BYTES).flatten().copied().collect();
+                Effect::StringAppend { key, value: &piece }.encode(self.db, parts.out);
+                self.next += piece.len();
+                self.next < text.len()
+            }
+            Value::List(list) => parts.items(&mut self.next, list.len(), 1, |from, f| list.each_from(from, f), |k, v| {
+                Effect::ListPush { key: k, end: End::Right, values: v }
+            }),
+            Value::Set(set) => parts.items(&mut self.next, set.len(), 1, |from, f| set.each_from(from, f), |k, v| {
+                Effect::SetAdd { key: k, members: v }
+            }),
+            Value::Hash(hash) => parts.items(
+                &mut self.next,
+                hash.len(),
+                2,
+                |from, f| hash.each_from(from, |name, value| f(name) && f(value)),
+                |k, v| Effect::HashSet { key: k, pairs: v },
+            ),
+            Value::Zset(zset) => {
+                let mut scores: Vec<(f64, Vec<u8>)> = Vec::new();
+                let mut bytes = 0;
+                zset.each_from(self.next, |score, member| {
+                    bytes += member.len() + 10;
+                    scores.push((score, member.to_vec()));
+                    bytes < PART_BYTES
+                });
+                self.next += scores.len();
+                let scores: Vec<(f64, &[u8])> = scores.iter().map(|(s, m)| (*s, &m[..])).collect();
+                Effect::ZsetAdd { key, scores: Scores::Slice(&scores) }.encode(self.db, parts.out);
+                self.next < zset.len()
+            }
+            Value::Stream(_) => {
+                encode_whole(parts.out, self.db, key, &self.value, self.expire, 0);
+                false
+            }
+        };
+        if !more && self.expire != Expire::Never {
+            Effect::Expiry { key, expire: self.expire }.encode(self.db, out);
+        }
+        out.push(END_OF_TRANSACTION);
+        more
+    }
+}
+
+struct Parts<'a> {
+    db: u32,
+    key: Key<'a>,
+    out: &'a mut Vec<u8>,
+    end: usize,
+}
+
+impl Parts<'_> {
+    /// Encodes a part of a collection of byte strings, `width` of them an element; true if more follow.
+    fn items(
+        &mut self,
+        next: &mut usize,
+        len: usize,
+        width: usize,
+        each_from: impl FnOnce(usize, &mut dyn FnMut(&[u8]) -> bool),
+        effect: impl for<'k> FnOnce(Key<'k>, Items<'k>) -> Effect<'k>,
+    ) -> bool {
+        let mut encoded = Vec::new();
+        let mut count = 0;
+        let room = self.end - self.out.len();
+        each_from(*next, &mut |item| {
+            put_varint(&mut encoded, item.len() as u64);
+            encoded.extend_from_slice(item);
+            count += 1;
+            // A part ends only between elements.
+            encoded.len() < room || count % width != 0
+        });
+        *next += count / width;
+        effect(self.key, Items::Encoded { count, bytes: &encoded }).encode(self.db, self.out);
+        *next < len
+    }
+}

@@ -1,0 +1,160 @@
+//! Between engine and journal: recovery, handing batches over, telling the engine how far the journal has come.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sessile_config::{AppendFsync, table as names};
+use sessile_engine::{Engine, JournalState};
+use sessile_journal::{Batch, DiskJournal, DiskOptions, Health, Journal, Room, SyncPolicy};
+use sessile_keyspace::{Durability, Gate};
+use tokio::sync::Notify;
+
+use crate::shard::{Shard, is_behind};
+
+/// How long a stop waits for the last commit.
+const STOP_WAIT: Duration = Duration::from_secs(30);
+
+/// The journal with what the data thread needs around it.
+pub struct JournalLink {
+    /// The journal.
+    pub disk: DiskJournal,
+    /// Its progress or health changed.
+    changed: Arc<Notify>,
+    sync: SyncPolicy,
+}
+
+impl JournalLink {
+    /// Before commands of about `bytes` run: a disk without room refuses them, unexecuted.
+    pub fn check_room(&self, engine: &mut Engine, bytes: u64) {
+        let refused = matches!(engine.journal_state(), JournalState::Refusing(_));
+        // What a request brings in may come out several times as large in effects, but not without bound.
+        let full = self.disk.room(bytes * 2 + 4096) == Room::Full;
+        if full != refused {
+            self.tell_health(engine, full);
+        }
+    }
+
+    fn tell_health(&self, engine: &mut Engine, full: bool) {
+        let state = match self.disk.health() {
+            Health::Ok if full => JournalState::Refusing("the disk is full; free space and it goes on by itself".into()),
+            Health::Ok | Health::Waiting { .. } => JournalState::Open,
+            Health::Full { reason } => JournalState::Refusing(format!("{reason}; free space and it goes on by itself")),
+            dead => JournalState::Failed(format!("{dead}; reads go on, restart the node once the disk is sound")),
+        };
+        if *engine.journal_state() != state {
+            match &state {
+                JournalState::Open => tracing::info!("the journal takes writes again"),
+                JournalState::Refusing(why) => tracing::error!("writes are refused: {why}"),
+                JournalState::Failed(why) => tracing::error!("no write is acknowledged any more: {why}"),
+            }
+            engine.set_journal_state(state);
+        }
+    }
+}
+
+/// Opens the journal and recovers what it holds; `None` with `appendonly no`.
+pub fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
+    let Some(durability) = engine.durability() else {
+        tracing::warn!("appendonly no: nothing is journaled, an acknowledged write may be lost with the process");
+        return Ok(None);
+    };
+    let sync = match (durability, engine.config().choice(names::APPENDFSYNC)) {
+        (Durability::Relaxed, AppendFsync::No) => SyncPolicy::No,
+        (Durability::Relaxed, _) => SyncPolicy::EverySecond,
+        _ => SyncPolicy::Always,
+    };
+    let changed = Arc::new(Notify::new());
+    let waker = Arc::clone(&changed);
+    let mut options = DiskOptions::default();
+    options.log.segment_bytes = engine.config().memory_bytes(names::JOURNAL_SEGMENT_SIZE);
+    let began = Instant::now();
+    let opened = DiskJournal::open(
+        Path::new("."),
+        options,
+        Arc::new(move || waker.notify_one()),
+        |batch| engine.recover(&batch.bytes, batch.last_lsn, batch.time_ms),
+    );
+    let (disk, recovery) = opened.map_err(|error| error.to_string())?;
+    engine.recovered_up_to(recovery.last_lsn, recovery.time_ms);
+    let worth = match sync {
+        SyncPolicy::Always => "an acknowledged write survives a crash and a power cut",
+        SyncPolicy::EverySecond => "an acknowledged write survives a crash; a power cut may take the last second",
+        SyncPolicy::No => "an acknowledged write survives a crash; a power cut may take what the system had not written",
+    };
+    tracing::info!(
+        "recovered {} records up to LSN {}, {} keys ({}), in {:.3} s; {worth}",
+        recovery.records,
+        recovery.last_lsn,
+        engine.keys_by_type().iter().map(|(_, count)| count).sum::<u64>(),
+        engine.keys_by_type().iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", "),
+        began.elapsed().as_secs_f64(),
+    );
+    Ok(Some(JournalLink { disk, changed, sync }))
+}
+
+/// Hands effects to the journal as soon as the tasks that are ready now have had their turn.
+pub async fn hand_over(shard: Rc<Shard>) {
+    let Some(journal) = &shard.journal else { return };
+    loop {
+        shard.flush.notified().await;
+        hand_over_now(&shard, journal);
+    }
+}
+
+fn hand_over_now(shard: &Shard, journal: &JournalLink) {
+    let taken = {
+        let mut engine = shard.engine.borrow_mut();
+        let time_ms = engine.now_ms();
+        engine.take_batch().map(|(bytes, last_lsn)| Batch { bytes, last_lsn, time_ms, sync: journal.sync })
+    };
+    if let Some(batch) = taken
+        && let Err(error) = journal.disk.append(batch)
+    {
+        tracing::error!("the journal refused a batch: {error}");
+        tell_progress(shard, journal);
+    }
+    shard.balance(journal.disk.queued_bytes());
+}
+
+/// Follows the journal's progress and opens the gates.
+pub async fn follow(shard: Rc<Shard>) {
+    let Some(journal) = &shard.journal else { return };
+    tell_progress(&shard, journal);
+    loop {
+        journal.changed.notified().await;
+        tell_progress(&shard, journal);
+        shard.after_turn();
+    }
+}
+
+fn tell_progress(shard: &Shard, journal: &JournalLink) {
+    let progress = journal.disk.progress();
+    {
+        let mut engine = shard.engine.borrow_mut();
+        engine.set_time(crate::clock::now());
+        engine.advance(Gate { written: progress.written, durable: progress.durable });
+        let full = journal.disk.room(4096) == Room::Full;
+        journal.tell_health(&mut engine, full);
+        let facts = engine.server_facts();
+        facts.progress = (progress.written, progress.durable);
+        let sizes = journal.disk.sizes();
+        (facts.journal_bytes, facts.snapshot_bytes) = (sizes.journal_bytes, sizes.snapshot_bytes);
+    }
+    shard.balance(journal.disk.queued_bytes());
+}
+
+/// At a stop: everything that ran becomes durable, and its replies leave.
+pub async fn finish(shard: &Rc<Shard>) {
+    let Some(journal) = &shard.journal else { return };
+    hand_over_now(shard, journal);
+    journal.disk.hasten(shard.engine.borrow().last_lsn());
+    let until = Instant::now() + STOP_WAIT;
+    while is_behind(shard) && Instant::now() < until {
+        let _ = tokio::time::timeout(Duration::from_millis(100), journal.changed.notified()).await;
+        tell_progress(shard, journal);
+    }
+    tell_progress(shard, journal);
+    shard.send_ready();
+}

@@ -1,0 +1,167 @@
+//! The data thread: one engine, its connections, its journal, on a single-threaded runtime.
+//!
+//! Commands run inline in the task that read them; nothing is handed to another thread but batches for the journal.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use sessile_config::{Config, table as names};
+use sessile_engine::{ConnId, Engine, Options};
+use sessile_journal::Journal;
+use tokio::sync::Notify;
+
+use crate::connection::Conn;
+use crate::journal_link::JournalLink;
+use crate::{background, clock, journal_link, listener, signals};
+
+/// What the tasks of the data thread share.
+pub struct Shard {
+    /// The engine.
+    pub engine: RefCell<Engine>,
+    /// The journal, unless `appendonly no`.
+    pub journal: Option<JournalLink>,
+    /// A buffer that sockets are read into; one is enough, since a turn never waits while it holds it.
+    pub read_buffer: RefCell<Vec<u8>>,
+    conns: RefCell<Vec<Option<Rc<Conn>>>>,
+    /// There is something for the journal.
+    pub flush: Notify,
+    /// The node is to stop.
+    pub stop: Notify,
+    /// Sockets are not read: too much is not durable yet.
+    holding_back: Cell<bool>,
+    pending_max_bytes: u64,
+    /// `None` while running; then how the process ends.
+    pub ending: RefCell<Option<Result<(), String>>>,
+}
+
+impl Shard {
+    /// Remembers a connection's socket.
+    pub fn register(&self, id: ConnId, conn: Rc<Conn>) {
+        let mut conns = self.conns.borrow_mut();
+        if conns.len() <= id {
+            conns.resize_with(id + 1, || None);
+        }
+        conns[id] = Some(conn);
+    }
+
+    /// Forgets it.
+    pub fn forget(&self, id: ConnId) {
+        self.conns.borrow_mut()[id] = None;
+    }
+
+    /// Gives bytes from a socket to the engine.
+    pub fn feed(&self, id: ConnId, bytes: &[u8]) {
+        let mut engine = self.engine.borrow_mut();
+        engine.set_time(clock::now());
+        if let Some(journal) = &self.journal {
+            journal.check_room(&mut engine, bytes.len() as u64);
+        }
+        engine.feed(id, bytes);
+    }
+
+    /// After anything that ran commands: hands effects on, sends what others are to get.
+    pub fn after_turn(&self) {
+        if self.engine.borrow().batch_bytes() > 0 {
+            self.flush.notify_one();
+        }
+        self.send_ready();
+        background::carry_out(self);
+    }
+
+    /// Sends to every connection that has released output.
+    pub fn send_ready(&self) {
+        let ready = self.engine.borrow_mut().take_ready();
+        for id in ready {
+            let conn = self.conns.borrow().get(id).cloned().flatten();
+            if let Some(conn) = conn {
+                conn.send_or_wake(self, id);
+            }
+        }
+    }
+
+    /// Whether sockets are not read for now.
+    pub fn is_holding_back(&self) -> bool {
+        self.holding_back.get()
+    }
+
+    /// Looks again whether too much waits for the journal; wakes everybody when it no longer does.
+    pub fn balance(&self, queued_bytes: u64) {
+        let pending = queued_bytes + self.engine.borrow().batch_bytes() as u64;
+        let was = self.holding_back.replace(pending > self.pending_max_bytes);
+        if was && !self.holding_back.get() {
+            self.conns.borrow().iter().flatten().for_each(|conn| conn.wake.notify_one());
+        }
+    }
+
+    /// Ends the process when the tasks have finished what they must.
+    pub fn end(&self, how: Result<(), String>) {
+        self.ending.borrow_mut().get_or_insert(how);
+        self.stop.notify_waiters();
+        self.stop.notify_one();
+    }
+}
+
+/// Recovers, serves, and returns when the node was stopped.
+pub fn run(config: Config, config_file: String) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(31)
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    tokio::task::LocalSet::new().block_on(&runtime, serve(config, config_file))
+}
+
+async fn serve(config: Config, config_file: String) -> Result<(), String> {
+    let seed = random_seed()?;
+    let mut engine = Engine::new(Options { config, seed, now: clock::now(), stopwatch_us: clock::stopwatch_us });
+    let facts = engine.server_facts();
+    facts.config_file = config_file;
+    facts.memory_ceiling_bytes = background::memory_ceiling();
+    facts.rewrite_config = crate::startup::rewrite_config;
+    facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
+    let journal = journal_link::open(&mut engine)?;
+    engine.open_for_service();
+    let pending_max_bytes = engine.config().memory_bytes(names::JOURNAL_PENDING_MAX);
+    let listeners = listener::bind(&mut engine)?;
+    let shard = Rc::new(Shard {
+        engine: RefCell::new(engine),
+        journal,
+        read_buffer: RefCell::new(Vec::new()),
+        conns: RefCell::new(Vec::new()),
+        flush: Notify::new(),
+        stop: Notify::new(),
+        holding_back: Cell::new(false),
+        pending_max_bytes,
+        ending: RefCell::new(None),
+    });
+    signals::watch(&shard)?;
+    tokio::task::spawn_local(journal_link::follow(Rc::clone(&shard)));
+    tokio::task::spawn_local(journal_link::hand_over(Rc::clone(&shard)));
+    tokio::task::spawn_local(background::turns(Rc::clone(&shard)));
+    for it in listeners {
+        tokio::task::spawn_local(it.accept(Rc::clone(&shard)));
+    }
+    signals::tell_ready();
+    while shard.ending.borrow().is_none() {
+        shard.stop.notified().await;
+    }
+    journal_link::finish(&shard).await;
+    let how = shard.ending.borrow_mut().take();
+    how.unwrap_or(Ok(()))
+}
+
+/// A seed from the system, for what must not be guessable.
+fn random_seed() -> Result<u64, String> {
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes))
+        .map_err(|error| format!("cannot read /dev/urandom: {error}"))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Whether a shard has a journal that still has work in flight.
+pub fn is_behind(shard: &Shard) -> bool {
+    let Some(journal) = &shard.journal else { return false };
+    let lsn = shard.engine.borrow().last_lsn();
+    journal.disk.health().is_alive() && journal.disk.progress().durable < lsn
+}

@@ -1,0 +1,143 @@
+//! What an entry can hold beside a short string, the thresholds of the compact encodings, and the keyed hash.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use crate::{Hash, List, Set, Stream, Text, Zset};
+
+/// The seed of the table's hash. It is journaled, so positions in hash order survive a restart and a fail-over.
+///
+/// SipHash-1-3: keys come from users, and whoever can choose colliding keys can stall the data thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashKey(pub u64, pub u64);
+
+impl HashKey {
+    /// The keyed hash of `bytes`.
+    pub fn hash(&self, bytes: &[u8]) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        hasher.write(bytes);
+        hasher.finish()
+    }
+}
+
+/// Up to where a value keeps its compact form: the `*-max-*` directives of redis.conf.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// `hash-max-listpack-entries`.
+    pub hash_entries: usize,
+    /// `hash-max-listpack-value`, in bytes.
+    pub hash_value: usize,
+    /// `set-max-intset-entries`.
+    pub set_intset_entries: usize,
+    /// `set-max-listpack-entries`.
+    pub set_entries: usize,
+    /// `set-max-listpack-value`, in bytes.
+    pub set_value: usize,
+    /// `zset-max-listpack-entries`.
+    pub zset_entries: usize,
+    /// `zset-max-listpack-value`, in bytes.
+    pub zset_value: usize,
+    /// `list-max-listpack-size`: elements of a node if positive, else -1…-5 for 4, 8, 16, 32, 64 KiB.
+    pub list_size: i64,
+    /// `stream-node-max-bytes`; 0 means no limit.
+    pub stream_node_bytes: usize,
+    /// `stream-node-max-entries`; 0 means no limit.
+    pub stream_node_entries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            hash_entries: 128,
+            hash_value: 64,
+            set_intset_entries: 512,
+            set_entries: 128,
+            set_value: 64,
+            zset_entries: 128,
+            zset_value: 64,
+            list_size: -2,
+            stream_node_bytes: 4096,
+            stream_node_entries: 100,
+        }
+    }
+}
+
+/// A value that does not live inside its entry.
+#[derive(Clone)]
+pub enum Value {
+    /// A string too long to stand in the entry.
+    Text(Text),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A hash.
+    Hash(Hash),
+    /// A sorted set.
+    Zset(Zset),
+    /// A stream.
+    Stream(Box<Stream>),
+}
+
+impl Value {
+    /// The name that TYPE gives.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Text(_) => "string",
+            Value::List(_) => "list",
+            Value::Set(_) => "set",
+            Value::Hash(_) => "hash",
+            Value::Zset(_) => "zset",
+            Value::Stream(_) => "stream",
+        }
+    }
+
+    /// The name that OBJECT ENCODING gives.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Value::Text(_) => "raw",
+            Value::List(list) => list.encoding(),
+            Value::Set(set) => set.encoding(),
+            Value::Hash(hash) => hash.encoding(),
+            Value::Zset(zset) => zset.encoding(),
+            Value::Stream(_) => "stream",
+        }
+    }
+
+    /// Memory behind the value, as the allocator counts it, the value's own box included.
+    pub fn heap_bytes(&self) -> usize {
+        let own = crate::size::allocated(size_of::<Value>());
+        own + match self {
+            Value::Text(text) => text.heap_bytes(),
+            Value::List(list) => list.heap_bytes(),
+            Value::Set(set) => set.heap_bytes(),
+            Value::Hash(hash) => hash.heap_bytes(),
+            Value::Zset(zset) => zset.heap_bytes(),
+            Value::Stream(stream) => stream.heap_bytes(),
+        }
+    }
+
+    /// Whether the value holds nothing and its key must go. A stream may be empty.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Value::Text(_) | Value::Stream(_) => false,
+            Value::List(list) => list.len() == 0,
+            Value::Set(set) => set.len() == 0,
+            Value::Hash(hash) => hash.len() == 0,
+            Value::Zset(zset) => zset.len() == 0,
+        }
+    }
+
+    /// The value's nodes, to be freed a few at a time; `None` if it is small enough to be dropped at once.
+    pub fn dismantle(self) -> Option<Box<dyn FnMut(usize) -> bool>> {
+        match self {
+            Value::Text(text) => text.dismantle(),
+            Value::List(list) => list.dismantle(),
+            Value::Set(set) => set.dismantle(),
+            Value::Hash(hash) => hash.dismantle(),
+            Value::Zset(zset) => zset.dismantle(),
+            Value::Stream(stream) => stream.dismantle(),
+        }
+    }
+}
