@@ -16,10 +16,10 @@ START_LIMIT_S = 30
 
 
 def command_line() -> list[str]:
-    """The server's program with its leading arguments, chosen by CONTROL and SESSILE_BIN."""
+    """The server's program with its leading arguments, chosen by CONTROL and SERVER_BIN."""
     if os.environ.get("CONTROL") == "1":
         return ["/usr/bin/redis-server"]
-    path = os.environ.get("SESSILE_BIN") or str(HERE / "../../target/release/sessile")
+    path = os.environ.get("SERVER_BIN") or str(HERE / "../../target/release/sessile")
     # Under the name redis-server the program takes the options alone.
     return [path, "server"] if Path(path).name.startswith("sessile") else [path]
 

@@ -2,7 +2,7 @@
 // SIGKILL, started again on the same port and folder, ended by its pid. It needs nothing but a command line like
 // redis-server's, so the same programs run against the control.
 //
-// SESSILE_BIN  path of the binary under test; unset: target/release/sessile of this repository.
+// SERVER_BIN  path of the binary under test; unset: target/release/sessile of this repository.
 // CONTROL=1    the control instead: /usr/bin/redis-server with every write fsynced before its reply.
 
 import { spawn } from "node:child_process";
@@ -117,8 +117,8 @@ export class Server {
 /** The binary and the arguments around `--port --dir --bind`. A binary that goes by the name of sessile needs its subcommand. */
 export function serverCommand(env) {
   if (env.CONTROL === "1") return { bin: CONTROL_BIN, lead: [], tail: ["--appendonly", "yes", "--appendfsync", "always"] };
-  const bin = env.SESSILE_BIN || DEFAULT_BIN;
-  if (!existsSync(bin)) throw new Error(`no binary at ${bin}: build it with cargo build --release, or set SESSILE_BIN or CONTROL=1`);
+  const bin = env.SERVER_BIN || DEFAULT_BIN;
+  if (!existsSync(bin)) throw new Error(`no binary at ${bin}: build it with cargo build --release, or set SERVER_BIN or CONTROL=1`);
   return { bin, lead: basename(bin).startsWith("sessile") ? ["server"] : [], tail: [] };
 }
 

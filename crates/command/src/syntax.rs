@@ -46,9 +46,9 @@ pub struct Argument {
     pub children: Vec<Argument>,
 }
 
-/// The notation is broken; the byte where that was noticed.
+/// The notation is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadSyntax(pub usize);
+pub struct BadSyntax;
 
 /// Deeper groups than any command has are refused, so that reading needs little stack.
 const DEPTH_MAX: usize = 16;
@@ -65,7 +65,7 @@ const KINDS: &[(ArgumentKind, &[&str])] = &[
             "count", "numkeys", "seconds", "milliseconds", "index", "offset", "start", "stop", "end", "increment",
             "decrement", "cursor", "db", "destination-db", "rank", "num-matches", "len", "limit", "numreplicas",
             "numlocal", "bit", "min-match-len", "protover", "entries-added", "entries-read", "ms", "client-id",
-            "port", "version", "frequency", "ttl", "bits", "index1", "index2",
+            "port", "version", "weight", "frequency", "ttl", "bits", "index1", "index2",
         ],
     ),
     (
@@ -109,7 +109,7 @@ pub fn parse(syntax: &str) -> Result<Vec<Argument>, BadSyntax> {
     let mut reader = Reader { text: syntax, at: 0 };
     let items = reader.items(0)?;
     if reader.at < syntax.len() {
-        return Err(BadSyntax(reader.at));
+        return Err(BadSyntax);
     }
     sequence(&items)
 }
@@ -141,12 +141,9 @@ impl ArgumentKind {
 }
 
 impl Argument {
-    fn value(word: &str) -> Option<Self> {
-        let (name, kind) = match word.split_once(':') {
-            Some((name, kind)) => (name, ArgumentKind::named(kind)?),
-            None => (word, ArgumentKind::of(word)),
-        };
-        Some(Self::new(name.to_owned(), kind, Vec::new()))
+    fn value(word: &str) -> Self {
+        let (name, kind) = annotated(word).unwrap_or_else(|| (word, ArgumentKind::of(word)));
+        Self::new(name.to_owned(), kind, Vec::new())
     }
 
     fn new(name: String, kind: ArgumentKind, children: Vec<Argument>) -> Self {
@@ -164,6 +161,24 @@ impl Argument {
     }
 }
 
+/// The parts of `name:kind`. Other words may have a colon as well, such as `ip:port`.
+fn annotated(word: &str) -> Option<(&str, ArgumentKind)> {
+    let (name, kind) = word.split_once(':')?;
+    Some((name, ArgumentKind::named(kind)?))
+}
+
+/// The notation for readers: without the kinds.
+pub fn plain(syntax: &str) -> String {
+    let ends = |c: char| matches!(c, ' ' | '|' | '[' | ']' | '<' | '>');
+    syntax
+        .split_inclusive(ends)
+        .map(|word| {
+            let name = word.trim_end_matches(ends);
+            annotated(name).map_or_else(|| word.to_owned(), |(plain, _)| format!("{plain}{}", &word[name.len()..]))
+        })
+        .collect()
+}
+
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -173,7 +188,7 @@ impl<'a> Reader<'a> {
     /// Items up to the end of the choice, the group or the text.
     fn items(&mut self, depth: usize) -> Result<Vec<Item<'a>>, BadSyntax> {
         if depth > DEPTH_MAX {
-            return Err(BadSyntax(self.at));
+            return Err(BadSyntax);
         }
         let mut items = Vec::new();
         loop {
@@ -201,7 +216,7 @@ impl<'a> Reader<'a> {
             choices.push(self.items(depth + 1)?);
             let end = self.text.as_bytes().get(self.at).copied();
             if end != Some(b'|') && end != Some(if optional { b']' } else { b'>' }) {
-                return Err(BadSyntax(self.at));
+                return Err(BadSyntax);
             }
             self.at += 1;
             if end != Some(b'|') {
@@ -245,8 +260,8 @@ fn one(items: &[Item<'_>]) -> Result<(Argument, usize), BadSyntax> {
     }
     match &items[0] {
         Item::Word(word) if is_token(word) => token(word, &items[1..]),
-        Item::Word(word) => Ok((Argument::value(word).ok_or(BadSyntax(0))?, 1)),
-        Item::Dots => Err(BadSyntax(0)),
+        Item::Word(word) => Ok((Argument::value(word), 1)),
+        Item::Dots => Err(BadSyntax),
         group @ Item::Group { optional, choices } => match repeated(Some(group)) {
             Some(what) => Ok((Argument { optional: true, ..repeat(what)? }, 1)),
             None => Ok((choice(*optional, choices)?, 1)),
@@ -255,7 +270,7 @@ fn one(items: &[Item<'_>]) -> Result<(Argument, usize), BadSyntax> {
 }
 
 fn repeat(items: &[Item<'_>]) -> Result<Argument, BadSyntax> {
-    let it = Argument::of_all(sequence(items)?).ok_or(BadSyntax(0))?;
+    let it = Argument::of_all(sequence(items)?).ok_or(BadSyntax)?;
     let multiple_token = it.token.is_some() && it.kind != ArgumentKind::PureToken;
     Ok(Argument { multiple: true, multiple_token, ..it })
 }
@@ -263,7 +278,7 @@ fn repeat(items: &[Item<'_>]) -> Result<Argument, BadSyntax> {
 fn choice(optional: bool, choices: &[Vec<Item<'_>>]) -> Result<Argument, BadSyntax> {
     let mut children = Vec::new();
     for items in choices {
-        children.push(Argument::of_all(sequence(items)?).ok_or(BadSyntax(0))?);
+        children.push(Argument::of_all(sequence(items)?).ok_or(BadSyntax)?);
     }
     let it = match children.len() {
         1 => children.remove(0),

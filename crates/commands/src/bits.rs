@@ -50,9 +50,8 @@ pub(crate) static COMMANDS: &[Command] = &[
         WRITE,
         docs(
             "Reads, sets and increments integers of any width at any bit.",
-            "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding \
-             offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \
-             INCRBY encoding offset increment> ...]]",
+            "key [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value:integer | INCRBY \
+             encoding offset increment>> ...]",
             "3.2.0",
             "O(1) an operation",
         ),
@@ -110,7 +109,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Arity::Exactly(4),
         Keys::ONE,
         WRITE,
-        docs("Sets or clears a bit and gives the old one.", "key offset value", "2.2.0", "O(1)"),
+        docs("Sets or clears a bit and gives the old one.", "key offset value:integer", "2.2.0", "O(1)"),
         Run::Write(setbit),
     ),
 ];

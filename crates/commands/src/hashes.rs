@@ -1,14 +1,15 @@
 //! Hashes: HSET, HGET and their relatives, and what walks over them.
 
+use std::collections::BTreeSet;
+
 use sessile_command::{
-    Acl, Args, ArgsExt, Arity, Command, Content, Docs, Effect, Entry, Error, Event, Flags, Items, Key, Keys, Outcome,
-    Proto, ReadCx, Reply, Run, WriteCx, is,
+    Acl, Args, ArgsExt, Arity, Command, Content, Docs, Effect, Entry, Error, Event, Flags, Items, Key, Keys,
+    Outcome, Proto, ReadCx, Reply, Rng, Run, WriteCx, is,
 };
 use sessile_values::digits::{self, LongDouble};
 use sessile_values::{Hash, Value};
 
 use crate::scan::ScanOptions;
-use crate::zsets::{distinct, reader_rng};
 
 const FAST: Flags = Flags::FAST;
 const WRITE_FAST: Flags = Flags::DENY_OOM.and(Flags::FAST);
@@ -21,7 +22,12 @@ const fn entry(name: &'static str, arity: Arity, flags: Flags, docs: Docs, run: 
     Command { name, arity, keys: Keys::ONE, acl: Acl::HASH, flags, docs, run }
 }
 
-const fn docs(summary: &'static str, syntax: &'static str, since: &'static str, complexity: &'static str) -> Docs {
+const fn docs(
+    summary: &'static str,
+    syntax: &'static str,
+    since: &'static str,
+    complexity: &'static str,
+) -> Docs {
     Docs { summary, syntax, since, group: "hash", complexity }
 }
 
@@ -73,7 +79,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         WRITE_FAST,
         docs(
             "Adds an amount to the floating-point number in a field; an absent field counts as 0.",
-            "key field increment",
+            "key field increment:double",
             "2.6.0",
             "O(1)",
         ),
@@ -97,7 +103,12 @@ pub(crate) static COMMANDS: &[Command] = &[
         "hmget",
         Arity::AtLeast(3),
         FAST,
-        docs("Gives the values of several fields.", "key field [field ...]", "2.0.0", "O(N) in the fields named"),
+        docs(
+            "Gives the values of several fields.",
+            "key field [field ...]",
+            "2.0.0",
+            "O(N) in the fields named",
+        ),
         Run::Read(hmget),
     ),
     entry(
@@ -322,7 +333,8 @@ fn hincrbyfloat(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Ou
     let key = cx.key(&args[1]);
     let hash_key = cx.read().hash_key();
     let old = cx.read().hash(key)?.and_then(|hash| hash.get(&hash_key, &args[2], LongDouble::parse));
-    let old = old.unwrap_or_else(|| LongDouble::parse(b"0")).ok_or(Error::new("ERR hash value is not a float"))?;
+    let old =
+        old.unwrap_or_else(|| LongDouble::parse(b"0")).ok_or(Error::new("ERR hash value is not a float"))?;
     let new = old + by;
     if !new.is_finite() {
         return Err(Error::NAN_OR_INF);
@@ -344,6 +356,27 @@ pub(crate) fn random_count(args: Args<'_>, at: usize) -> Result<i64, Error> {
     }
 }
 
+/// A generator for a handler that only reads: it leaves the shard's own alone, whose numbers end up in the journal.
+pub(crate) fn reading_rng(cx: ReadCx<'_>) -> Rng {
+    let coin = &cx.keyspace().clock.coin;
+    let mut rng = Rng::new(coin.get());
+    coin.set(rng.next_u64() | 1);
+    rng
+}
+
+/// `count` different places below `len`, which is larger. Each draw is from a range that is longer by one; a place
+/// that is taken already stands for the range's new last one, which is not. So every choice is equally likely.
+pub(crate) fn places(rng: &mut Rng, count: usize, len: usize) -> BTreeSet<usize> {
+    let mut chosen = BTreeSet::new();
+    for last in len - count..len {
+        let drawn = rng.below(last as u64 + 1) as usize;
+        if !chosen.insert(drawn) {
+            chosen.insert(last);
+        }
+    }
+    chosen
+}
+
 /// What a reader gives at random from a value.
 pub(crate) enum Choice {
     /// Everything, in the value's own order.
@@ -359,9 +392,9 @@ impl Choice {
         if count > 0 && wanted >= len {
             return Ok(Choice::All);
         }
-        let mut rng = reader_rng(cx);
+        let mut rng = reading_rng(cx);
         if count > 0 {
-            return Ok(Choice::Some(wanted, Box::new(distinct(&mut rng, wanted, len).into_iter())));
+            return Ok(Choice::Some(wanted, Box::new(places(&mut rng, wanted, len).into_iter())));
         }
         if wanted > REPEATED_CHOICES_MAX {
             return Err(Error::new("ERR value is out of range"));
@@ -376,7 +409,7 @@ fn hrandfield(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
         match cx.hash(key)? {
             None => out.null(),
             Some(hash) => {
-                let place = reader_rng(cx).below(hash.len() as u64) as usize;
+                let place = reading_rng(cx).below(hash.len() as u64) as usize;
                 hash.nth(place, |field, _| out.bulk(field));
             }
         }
@@ -395,7 +428,8 @@ fn hrandfield(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
         return Ok(());
     };
     let nested = with_values && out.proto() == Proto::Resp3;
-    let begin = |len: usize, out: &mut Reply<'_>| out.array(if with_values && !nested { len * 2 } else { len });
+    let begin =
+        |len: usize, out: &mut Reply<'_>| out.array(if with_values && !nested { len * 2 } else { len });
     let give = |field: &[u8], value: &[u8], out: &mut Reply<'_>| {
         if nested {
             out.array(2);

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use sessile_command::{
-    Args, Arity, Cause, Command, Effect, Error, Event, Expire, Flags, Keys, Outcome, ReadCx, Reply, Run, WriteCx, is,
+    Args, Arity, Cause, Command, Effect, Error, Event, Expire, Flags, Keys, Outcome, ReadCx, Reply, Run,
+    WriteCx, is,
 };
 use sessile_values::{HashKey, Limits, Set, Value, digits, dump};
 
@@ -89,7 +90,12 @@ pub(crate) static COMMANDS: &[Command] = &[
         Arity::AtLeast(3),
         Keys::ALL,
         Flags::DENY_OOM,
-        docs("Stores the members that any set has.", "destination key [key ...]", "1.0.0", "O(N) in all members"),
+        docs(
+            "Stores the members that any set has.",
+            "destination key [key ...]",
+            "1.0.0",
+            "O(N) in all members",
+        ),
         Run::Write(|cx, args, out| store(cx, args, Op::Union, "sunionstore", out)),
     ),
 ];

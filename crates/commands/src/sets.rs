@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use sessile_command::{
-    Acl, Args, ArgsExt, Arity, Cause, Command, Docs, Effect, Error, Event, Flags, Items, Keys, Outcome, ReadCx, Reply,
-    Run, WriteCx,
+    Acl, Args, ArgsExt, Arity, Cause, Command, Docs, Effect, Error, Event, Flags, Items, Keys, Outcome,
+    ReadCx, Reply, Run, WriteCx,
 };
 use sessile_values::Set;
 
-use crate::hashes::{Choice, len_now, random_count, scan_value};
-use crate::zsets::{distinct, reader_rng};
+use crate::hashes::{Choice, len_now, places, random_count, reading_rng, scan_value};
 
 const FAST: Flags = Flags::FAST;
 
@@ -42,7 +41,12 @@ pub(crate) static COMMANDS: &[Command] = &[
         Arity::AtLeast(3),
         Keys::ONE,
         Flags::DENY_OOM.and(Flags::FAST),
-        docs("Adds members to a set; creates it.", "key member [member ...]", "1.0.0", "O(N) in the members named"),
+        docs(
+            "Adds members to a set; creates it.",
+            "key member [member ...]",
+            "1.0.0",
+            "O(N) in the members named",
+        ),
         Run::Write(sadd),
     ),
     entry(
@@ -74,7 +78,12 @@ pub(crate) static COMMANDS: &[Command] = &[
         Arity::AtLeast(3),
         Keys::ONE,
         FAST,
-        docs("Tells which members a set has.", "key member [member ...]", "6.2.0", "O(N) in the members named"),
+        docs(
+            "Tells which members a set has.",
+            "key member [member ...]",
+            "6.2.0",
+            "O(N) in the members named",
+        ),
         Run::Read(smismember),
     ),
     entry(
@@ -90,7 +99,12 @@ pub(crate) static COMMANDS: &[Command] = &[
         Arity::AtLeast(2),
         Keys::ONE,
         FAST,
-        docs("Gives random members of a set and removes them.", "key [count]", "1.0.0", "O(N) in the members given"),
+        docs(
+            "Gives random members of a set and removes them.",
+            "key [count]",
+            "1.0.0",
+            "O(N) in the members given",
+        ),
         Run::Write(spop),
     ),
     entry(
@@ -227,10 +241,10 @@ fn spop(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     let key = cx.key(&args[1]);
     let len = cx.read().set(key)?.map_or(0, Set::len);
     let mut members: Vec<Vec<u8>> = Vec::new();
-    let places = if count < len { distinct(cx.rng(), count, len) } else { BTreeSet::new() };
+    let chosen = if count < len { places(cx.rng(), count, len) } else { BTreeSet::new() };
     if let Some(set) = cx.read().set(key)? {
         if count < len {
-            members.extend(places.into_iter().filter_map(|place| set.nth(place, <[u8]>::to_vec)));
+            members.extend(chosen.into_iter().filter_map(|place| set.nth(place, <[u8]>::to_vec)));
         } else {
             set.each(|member| members.push(member.to_vec()));
         }
@@ -263,7 +277,7 @@ fn srandmember(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
         match cx.set(key)? {
             None => out.null(),
             Some(set) => {
-                let place = reader_rng(cx).below(set.len() as u64) as usize;
+                let place = reading_rng(cx).below(set.len() as u64) as usize;
                 set.nth(place, |member| out.bulk(member));
             }
         }

@@ -78,7 +78,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Flags::NONE,
         docs(
             "Gives the entries between two ids.",
-            "key start end [COUNT count]",
+            "key start:string end:string [COUNT count]",
             "5.0.0",
             "O(N) in the entries given",
         ),
@@ -91,7 +91,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Flags::NONE,
         docs(
             "Gives the entries between two ids, the last first.",
-            "key end start [COUNT count]",
+            "key end:string start:string [COUNT count]",
             "5.0.0",
             "O(N) in the entries given",
         ),

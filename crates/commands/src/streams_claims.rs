@@ -21,7 +21,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         FAST,
         docs(
             "Gives a consumer pending entries that were idle for too long, a number at a time.",
-            "key group consumer min-idle-time start [COUNT count] [JUSTID]",
+            "key group consumer min-idle-time start:string [COUNT count] [JUSTID]",
             "6.2.0",
             "O(1) if COUNT is small",
         ),

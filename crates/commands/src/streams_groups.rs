@@ -45,7 +45,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Flags::NONE,
         docs(
             "Tells what a group has pending.",
-            "key group [[IDLE min-idle-time] start end count [consumer]]",
+            "key group [[IDLE min-idle-time:integer] start:string end:string count [consumer]]",
             "5.0.0",
             "O(N) in the entries looked at",
         ),

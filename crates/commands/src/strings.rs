@@ -114,7 +114,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Arity::Exactly(3),
         Keys::ONE,
         WRITE_FAST,
-        docs("Adds an amount to a floating-point number; an absent key counts as 0.", "key increment", "2.6.0", "O(1)"),
+        docs("Adds an amount to a floating-point number; an absent key counts as 0.", "key increment:double", "2.6.0", "O(1)"),
         Run::Write(incrbyfloat),
     ),
     entry(

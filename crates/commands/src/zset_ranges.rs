@@ -28,7 +28,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Arity::Exactly(4),
         Keys::ONE,
         FAST,
-        docs("Counts the members that are in a range of texts.", "key min max", "2.8.9", "O(log(N))"),
+        docs("Counts the members that are in a range of texts.", "key min:string max:string", "2.8.9", "O(log(N))"),
         Run::Read(|cx, args, out| count(cx, args, By::Lex, out)),
     ),
     entry(
@@ -38,7 +38,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Flags::NONE,
         docs(
             "Gives the members of a range of places, scores or texts.",
-            "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
+            "key start:string stop:string [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
             "1.2.0",
             BY_RANK,
         ),
@@ -51,7 +51,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Flags::NONE,
         docs(
             "Gives the members that are in a range of texts.",
-            "key min max [LIMIT offset count]",
+            "key min:string max:string [LIMIT offset count]",
             "2.8.9",
             BY_RANK,
         ),
@@ -77,7 +77,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Flags::DENY_OOM,
         docs(
             "Stores the members of a range in another sorted set.",
-            "dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
+            "dst src min:string max:string [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
             "6.2.0",
             "O(log(N)+M) for M members stored",
         ),
@@ -88,7 +88,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Arity::Exactly(4),
         Keys::ONE,
         Flags::NONE,
-        docs("Removes the members that are in a range of texts.", "key min max", "2.8.9", BY_RANK),
+        docs("Removes the members that are in a range of texts.", "key min:string max:string", "2.8.9", BY_RANK),
         Run::Write(|cx, args, out| remove(cx, args, By::Lex, "zremrangebylex", out)),
     ),
     entry(
@@ -127,7 +127,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         Flags::NONE,
         docs(
             "Gives the members that are in a range of texts, from the last down.",
-            "key max min [LIMIT offset count]",
+            "key max:string min:string [LIMIT offset count]",
             "2.8.9",
             BY_RANK,
         ),

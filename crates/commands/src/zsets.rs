@@ -429,7 +429,7 @@ fn zrandmember(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
 }
 
 /// A generator for a reader. Readers have no part in the shard's: what they draw decides nothing that is journaled.
-pub(crate) fn reader_rng(cx: ReadCx<'_>) -> Rng {
+fn reader_rng(cx: ReadCx<'_>) -> Rng {
     let coin = &cx.keyspace().clock.coin;
     let mut rng = Rng::new(coin.get());
     coin.set(rng.next_u64() | 1);
@@ -437,7 +437,7 @@ pub(crate) fn reader_rng(cx: ReadCx<'_>) -> Rng {
 }
 
 /// `count` different numbers below `len`, which is larger (Floyd's choice: one draw for each).
-pub(crate) fn distinct(rng: &mut Rng, count: usize, len: usize) -> BTreeSet<usize> {
+fn distinct(rng: &mut Rng, count: usize, len: usize) -> BTreeSet<usize> {
     let mut chosen = BTreeSet::new();
     for last in len - count..len {
         let drawn = rng.below(last as u64 + 1) as usize;

@@ -363,9 +363,12 @@ fn dumps_cross_over() {
         request(&mut pair, b"from-ours", &ours);
         request(&mut pair, b"from-theirs", &theirs);
         for copy in ["from-ours", "from-theirs"] {
-            pair.check(&format!("object encoding {copy}"));
+            // Small lists and sets are listpacks from Redis 7.2 on.
+            if !["l", "names"].contains(&key) {
+                pair.check(&format!("object encoding {copy}"));
+            }
             pair.check(&format!("type {copy}"));
-            pair.check(&format!("sort {copy} by nosort"));
+            pair.check(&format!("sort {copy} alpha"));
             pair.check(&format!("get {copy}"));
             pair.check(&format!("hget {copy} g"));
             pair.check(&format!("zscore {copy} a"));

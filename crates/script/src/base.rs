@@ -74,6 +74,8 @@ pub(crate) fn replace_base(lua: Lua<'_>) {
     lua.push_function(unpack);
     lua.set_field("unpack");
     lua.push_function(error_handler);
+    lua.push_value(-1);
+    lua.state().error_handler.set(lua.keep());
     lua.set_field("__redis__err__handler");
 }
 
@@ -100,7 +102,7 @@ pub(crate) fn replace_string(lua: Lua<'_>) {
 }
 
 /// Gives what an error reply needs: a table with the text, the source and the line of what raised it.
-pub(crate) fn error_handler(lua: Lua<'_>) -> c_int {
+fn error_handler(lua: Lua<'_>) -> c_int {
     lua.set_top(1);
     if lua.kind(1) != Kind::Table {
         push_text(lua, 1);

@@ -5,12 +5,13 @@
 //! from the slots of [`State`]. And a slice got from the stack is used only as long as its value stays there.
 #![expect(unsafe_code, reason = "Lua is a C library")]
 
+mod allocator;
+mod load;
+
 use std::{
-    alloc::{Layout, alloc, dealloc, realloc},
-    ffi::{CStr, c_char, c_int, c_void},
+    ffi::{CStr, c_int, c_void},
     fmt,
     io::Write,
-    marker::PhantomData,
     mem,
     ptr::{self, NonNull},
     slice,
@@ -28,10 +29,8 @@ pub(crate) use mlua_sys::LUA_ERRMEM as OUT_OF_MEMORY;
 /// A function in C's calling convention, as Lua keeps it.
 pub(crate) type RawFunction = ffi::lua_CFunction;
 
-/// `redis.call` and its like are asked to yield this often, in Lua instructions.
+/// How often the host is asked whether to go on, in Lua instructions.
 const HOOK_INSTRUCTIONS: c_int = 10_000;
-/// What `malloc` guarantees and Lua relies on.
-const ALIGNMENT: usize = 16;
 
 const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL...";
 
@@ -45,7 +44,7 @@ pub(crate) struct Vm {
 #[derive(Clone, Copy)]
 pub(crate) struct Lua<'a> {
     raw: *mut ffi::lua_State,
-    state: PhantomData<&'a State>,
+    state: &'a State,
 }
 
 /// The type of a Lua value.
@@ -90,20 +89,22 @@ impl Vm {
     pub(crate) fn new() -> Self {
         let state = NonNull::from(Box::leak(Box::<State>::default()));
         // SAFETY: the allocator below takes a `State` as its user data, and this one outlives the Lua state.
-        let main = unsafe { ffi::lua_newstate(allocate, state.as_ptr().cast()) };
+        let main = unsafe { ffi::lua_newstate(allocator::allocate, state.as_ptr().cast()) };
         let main = NonNull::new(main).expect("there is memory for a Lua state");
         let vm = Self { main, state };
-        vm.lua().state().main.set(main.as_ptr().cast());
+        vm.lua().state.main.set(main.as_ptr().cast());
         vm
     }
 
     pub(crate) fn lua(&self) -> Lua<'_> {
-        Lua { raw: self.main.as_ptr(), state: PhantomData }
+        // SAFETY: the state lives as long as this machine, and is only shared.
+        Lua { raw: self.main.as_ptr(), state: unsafe { self.state.as_ref() } }
     }
 
     /// The main thread for code on a fiber, which the owner has to end or drop before this machine.
     pub(crate) fn lua_for_fiber(&self) -> Lua<'static> {
-        Lua { raw: self.main.as_ptr(), state: PhantomData }
+        // SAFETY: as in `lua`; the fiber ends or is reset before.
+        Lua { raw: self.main.as_ptr(), state: unsafe { self.state.as_ref() } }
     }
 
     /// Runs `turn` with `host` as the host of the scripts.
@@ -138,18 +139,24 @@ impl Drop for Vm {
 // slots, and whoever needs more asks `check_stack`.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one comment for all, above")]
 impl<'a> Lua<'a> {
-    pub(crate) fn state(self) -> &'a State {
+    /// The thread that Lua calls a function of ours in.
+    unsafe fn from_raw(raw: *mut ffi::lua_State) -> Self {
         let mut data = ptr::null_mut();
         unsafe {
-            ffi::lua_getallocf(self.raw, &mut data);
-            &*data.cast::<State>()
+            ffi::lua_getallocf(raw, &mut data);
+            Self { raw, state: &*data.cast::<State>() }
         }
+    }
+
+    #[inline]
+    pub(crate) fn state(self) -> &'a State {
+        self.state
     }
 
     /// The host of the current turn.
     #[expect(clippy::mut_from_ref, reason = "the lifetime is the caller's turn, not that of `self`")]
     pub(crate) fn host(&self) -> &mut dyn Host {
-        let mut host = self.state().host.get().expect("scripts run in a turn that has a host");
+        let mut host = self.state.host.get().expect("scripts run in a turn that has a host");
         // SAFETY: `with_host` set it from an exclusive borrow that lasts as long as the turn. Its methods do not
         // come back into Lua, so no second borrow is made meanwhile.
         unsafe { host.as_mut() }
@@ -193,7 +200,7 @@ impl<'a> Lua<'a> {
     /// Whether recursion in our own code has to end because the machine's stack is short.
     pub(crate) fn stack_is_low(self) -> bool {
         let here = 0_u8;
-        (&raw const here).addr() < self.state().stack_floor.get()
+        (&raw const here).addr() < self.state.stack_floor.get()
     }
 
     // Values.
@@ -459,7 +466,7 @@ impl<'a> Lua<'a> {
 
     /// Raises a text with the position of the caller in front.
     pub(crate) fn raise(self, text: fmt::Arguments<'_>) -> ! {
-        let message = self.state().message.get();
+        let message = self.state.message.get();
         message.clear();
         // Writing to memory fails only by the process' end.
         let _ = message.write_fmt(text);
@@ -468,7 +475,7 @@ impl<'a> Lua<'a> {
 
     /// As `raise`, for a text of several parts that may hold any bytes.
     pub(crate) fn raise_parts(self, parts: &[&[u8]]) -> ! {
-        let message = self.state().message.get();
+        let message = self.state.message.get();
         message.clear();
         parts.iter().for_each(|part| message.extend_from_slice(part));
         self.raise_message()
@@ -478,7 +485,7 @@ impl<'a> Lua<'a> {
         // What the function has on the stack is needed no more, and there may be no room above it.
         self.set_top(0);
         unsafe { ffi::luaL_where(self.raw, 1) };
-        self.push_bytes(self.state().message.get());
+        self.push_bytes(self.state.message.get());
         unsafe { ffi::lua_concat(self.raw, 2) };
         self.raise_top()
     }
@@ -491,7 +498,7 @@ impl<'a> Lua<'a> {
 
     /// Raises `bad argument #arg to 'function' (text)`.
     pub(crate) fn raise_argument(self, arg: c_int, text: fmt::Arguments<'_>) -> ! {
-        let message = self.state().message.get();
+        let message = self.state.message.get();
         message.clear();
         let _ = message.write_fmt(text);
         self.set_top(0);
@@ -525,62 +532,6 @@ impl<'a> Lua<'a> {
         }
     }
 
-    // Compiling. Precompiled code is refused as Redis does: as a text that starts with a control character.
-
-    /// Compiles a script; 0 with the function pushed, or Lua's status with the message.
-    pub(crate) fn load_script(self, text: &[u8]) -> c_int {
-        let mut chunk = Chunk::from_slice(text);
-        self.load(read_text, &mut chunk, c"@user_script".as_ptr())
-    }
-
-    /// `loadstring` for the text at `text` and the optional name in the next slot.
-    pub(crate) fn load_string(self, text: c_int) -> c_int {
-        let mut chunk = Chunk::from_slice(self.check_bytes(text));
-        // SAFETY: strings of Lua end with a zero byte.
-        let name = unsafe { ffi::luaL_optlstring(self.raw, text + 1, chunk.start, ptr::null_mut()) };
-        self.load(read_text, &mut chunk, name)
-    }
-
-    /// `load` for the function in slot 1 and the optional name in slot 2.
-    pub(crate) fn load_function(self) -> c_int {
-        unsafe { ffi::luaL_checktype(self.raw, 1, ffi::LUA_TFUNCTION) };
-        // SAFETY: as in `load_string`.
-        let name = unsafe { ffi::luaL_optlstring(self.raw, 2, c"=(load)".as_ptr(), ptr::null_mut()) };
-        // Slot 3 holds the piece that Lua reads from at present.
-        self.set_top(3);
-        self.load(
-            read_function,
-            &mut Chunk { start: ptr::null(), len: 0, is_first: true, is_binary: false },
-            name,
-        )
-    }
-
-    fn load(self, reader: ffi::lua_Reader, chunk: &mut Chunk, name: *const c_char) -> c_int {
-        // The parser of Lua 5.1 does not keep the name from being collected while it reads, so the stack does.
-        unsafe { ffi::lua_pushstring_(self.raw, name) };
-        // SAFETY: both readers take a `Chunk`, which outlives the call.
-        let status = unsafe { ffi::lua_load(self.raw, reader, ptr::from_mut(chunk).cast(), name) };
-        self.remove(-2);
-        if status != 0 && chunk.is_binary {
-            self.rename_first_byte();
-        }
-        status
-    }
-
-    /// In the message on top, names the byte that binary chunks begin with in place of the one read instead.
-    fn rename_first_byte(self) {
-        const READ: &[u8] = b"'char(1)'";
-        let Some(text) = self.bytes(-1) else { return };
-        let Some(found) = text.windows(READ.len()).rposition(|window| window == READ) else { return };
-        let message = self.state().message.get();
-        message.clear();
-        message.extend_from_slice(&text[..found]);
-        message.extend_from_slice(b"'char(27)'");
-        message.extend_from_slice(&text[found + READ.len()..]);
-        self.push_bytes(message);
-        self.replace(-2);
-    }
-
     // Interruption and memory.
 
     /// Has the hook called regularly from now on.
@@ -590,7 +541,7 @@ impl<'a> Lua<'a> {
 
     /// Asks the host whether to go on. Returns if so, raises if not, and waits on another stack meanwhile if told to.
     pub(crate) fn interrupt(self) {
-        let state = self.state();
+        let state = self.state;
         if !state.killed.get() {
             if state.host.get().is_none() {
                 return;
@@ -621,7 +572,7 @@ impl<'a> Lua<'a> {
     /// Lua 5.1 does not collect when an allocation is refused, so collect before that, if it has gone near the limit
     /// since the last time.
     fn relieve_memory(self) {
-        let memory = &self.state().memory;
+        let memory = &self.state.memory;
         let Some(limit) = memory.limit.get() else { return };
         let used = memory.used.get();
         if used > limit / 4 * 3 && used > memory.used_after_relief.get() + limit / 16 {
@@ -631,7 +582,7 @@ impl<'a> Lua<'a> {
 
     /// A whole collection: after a refused allocation.
     pub(crate) fn collect_all(self) {
-        let memory = &self.state().memory;
+        let memory = &self.state.memory;
         unsafe { ffi::lua_gc(self.raw, ffi::LUA_GCCOLLECT, 0) };
         memory.used_after_relief.set(memory.used.get());
     }
@@ -652,115 +603,18 @@ impl<'a> Lua<'a> {
     }
 }
 
-/// A piece of source text that Lua's parser has yet to read.
-struct Chunk {
-    start: *const c_char,
-    len: usize,
-    is_first: bool,
-    /// It began as precompiled code does.
-    is_binary: bool,
-}
-
-impl Chunk {
-    fn from_slice(text: &[u8]) -> Self {
-        Self { start: text.as_ptr().cast(), len: text.len(), is_first: true, is_binary: false }
-    }
-
-    /// What the parser gets in place of a piece: a byte that it cannot parse either, for precompiled code.
-    fn present(&mut self, piece: *const c_char, size: &mut usize) -> *const c_char {
-        // SAFETY: callers pass `size` readable bytes.
-        let is_binary = mem::take(&mut self.is_first) && *size > 0 && unsafe { *piece } == 0x1b;
-        if is_binary {
-            self.is_binary = true;
-            *size = 1;
-            return c"\x01".as_ptr();
-        }
-        piece
-    }
-}
-
 /// Calls `F`, a function item or closure without captures, which therefore needs no value to be called.
 unsafe extern "C-unwind" fn trampoline<F: Fn(Lua<'_>) -> c_int + Copy>(raw: *mut ffi::lua_State) -> c_int {
     const { assert!(size_of::<F>() == 0) };
     // SAFETY: a type without size has one value, which any aligned pointer reads; `push_closure` was given it.
     let function = unsafe { NonNull::<F>::dangling().read() };
-    function(Lua { raw, state: PhantomData })
+    // SAFETY: Lua passes a live thread of a state that `Vm::new` made.
+    function(unsafe { Lua::from_raw(raw) })
 }
 
 unsafe extern "C-unwind" fn hook(raw: *mut ffi::lua_State, _record: *mut ffi::lua_Debug) {
-    Lua { raw, state: PhantomData }.interrupt();
-}
-
-unsafe extern "C-unwind" fn read_text(
-    _raw: *mut ffi::lua_State,
-    chunk: *mut c_void,
-    size: *mut usize,
-) -> *const c_char {
-    // SAFETY: `load` passes a chunk that outlives it, and Lua a place for the size.
-    let (chunk, size) = unsafe { (&mut *chunk.cast::<Chunk>(), &mut *size) };
-    *size = mem::take(&mut chunk.len);
-    chunk.present(chunk.start, size)
-}
-
-unsafe extern "C-unwind" fn read_function(
-    raw: *mut ffi::lua_State,
-    chunk: *mut c_void,
-    size: *mut usize,
-) -> *const c_char {
-    // SAFETY: as in `read_text`.
-    let (chunk, size) = unsafe { (&mut *chunk.cast::<Chunk>(), &mut *size) };
-    let lua = Lua { raw, state: PhantomData };
-    lua.require_stack(2, "too many nested functions");
-    lua.push_value(1);
-    lua.call(0, 1);
-    match lua.kind(-1) {
-        Kind::Nil => {
-            *size = 0;
-            ptr::null()
-        }
-        Kind::String | Kind::Number => {
-            lua.replace(3);
-            // SAFETY: the string stays in slot 3 until the next piece replaces it.
-            let piece = unsafe { ffi::lua_tolstring(raw, 3, size) };
-            chunk.present(piece, size)
-        }
-        _ => lua.raise(format_args!("reader function must return a string")),
-    }
-}
-
-/// Lua's allocator: the process' own, counted and limited.
-unsafe extern "C" fn allocate(
-    state: *mut c_void,
-    block: *mut c_void,
-    old_size: usize,
-    new_size: usize,
-) -> *mut c_void {
-    // SAFETY: `Vm::new` passes a `State` that outlives the Lua state.
-    let memory = unsafe { &(*state.cast::<State>()).memory };
-    let used = memory.used.get() - old_size + new_size;
-    if new_size > old_size && memory.limit.get().is_some_and(|limit| used > limit) {
-        return ptr::null_mut();
-    }
-    let layout = |size| Layout::from_size_align(size, ALIGNMENT);
-    // SAFETY: Lua passes the size that a block was allocated with, 0 exactly for null, and never uses a block after
-    // its release. Sizes of 0 are not passed on.
-    let result = unsafe {
-        match (layout(old_size), layout(new_size)) {
-            (Ok(_), Ok(new)) if block.is_null() && new_size > 0 => alloc(new).cast(),
-            (Ok(old), Ok(_)) if new_size == 0 => {
-                if !block.is_null() {
-                    dealloc(block.cast(), old);
-                }
-                ptr::null_mut()
-            }
-            (Ok(old), Ok(_)) => realloc(block.cast(), old, new_size).cast::<c_void>(),
-            _ => ptr::null_mut(),
-        }
-    };
-    if new_size == 0 || !result.is_null() {
-        memory.used.set(used);
-    }
-    result
+    // SAFETY: as in `trampoline`.
+    unsafe { Lua::from_raw(raw) }.interrupt();
 }
 
 /// Gives back a buffer that one large value has grown.

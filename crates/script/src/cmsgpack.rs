@@ -123,7 +123,7 @@ fn encode_number(value: f64, out: &mut Vec<u8>) {
 fn encode_integer(value: i64, out: &mut Vec<u8>) {
     let bytes = value.to_be_bytes();
     let (code, len) = match value {
-        0..=127 | -32..=-1 => return out.push(value as u8),
+        -32..=127 => return out.push(value as u8),
         128..=0xff => (0xcc, 1),
         0x100..=0xffff => (0xcd, 2),
         0x1_0000..=0xffff_ffff => (0xce, 4),

@@ -90,7 +90,7 @@ impl<'a> Decoder<'a> {
             b'_' => lua.push_nil(),
             b'#' => lua.push_boolean(text == b"t"),
             b',' => {
-                self.single("double", |lua| lua.push_number(parse_prefix(text).map_or(0.0, |found| found.0)))
+                self.single("double", |lua| lua.push_number(parse_prefix(text).map_or(0.0, |found| found.0)));
             }
             b'(' => self.single("big_number", |lua| lua.push_bytes(text)),
             b'=' => self.verbatim(number() as usize),

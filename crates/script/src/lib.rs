@@ -4,8 +4,8 @@
 //! the [`Host`] trait, which is passed in anew with each call. A script runs on a stack of its own, so it can be
 //! suspended wherever it is in Lua and resumed or killed later.
 //!
-//! Unsafe code lives in [`bridge`] (the Lua API) and [`fiber`] (the stack switch), nowhere else. The libraries
-//! are written against [`bridge::Lua`]; see there for the one rule that they have to keep.
+//! Unsafe code lives in `bridge` (the Lua API) and `fiber` (the stack switch), nowhere else. The libraries
+//! are written against `bridge::Lua`; see there for the one rule that they have to keep.
 
 mod base;
 mod bit;

@@ -5,7 +5,6 @@ use std::{collections::HashMap, error, fmt};
 use sessile_resp::{Args, Proto, Reply};
 
 use crate::{
-    base::error_handler,
     bridge::{Kind, Lua, OUT_OF_MEMORY, Vm, trim},
     convert::{c_text, write_value},
     fiber::{Fiber, Suspender},
@@ -180,7 +179,7 @@ impl ScriptHost {
         let lua = self.vm.lua();
         set_array(lua, "KEYS", keys);
         set_array(lua, "ARGV", argv);
-        lua.push_function(error_handler);
+        lua.push_kept(lua.state().error_handler.get());
         lua.push_kept(script.function);
         let state = lua.state();
         state.script_proto.set(Proto::Resp2);

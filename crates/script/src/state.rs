@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) next_function: Cell<i32>,
     /// Registry reference of the table behind `_G`.
     pub(crate) globals: Cell<i32>,
+    /// Registry reference of the error handler.
+    pub(crate) error_handler: Cell<i32>,
     /// Registry reference of what `getmetatable` shows for strings.
     pub(crate) string_metatable: Cell<i32>,
     /// The reply to the client, written when the script ends.
@@ -102,6 +104,7 @@ impl Default for State {
             protected: Slot::default(),
             next_function: Cell::default(),
             globals: Cell::default(),
+            error_handler: Cell::default(),
             string_metatable: Cell::default(),
             output: Slot::default(),
             outcome: Cell::default(),

@@ -69,6 +69,7 @@ pub fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
     let waker = Arc::clone(&changed);
     let mut options = DiskOptions::default();
     options.log.segment_bytes = engine.config().memory_bytes(names::JOURNAL_SEGMENT_SIZE);
+    refuse_to_start_empty()?;
     let began = Instant::now();
     let opened = DiskJournal::open(
         Path::new("."),
@@ -92,6 +93,18 @@ pub fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
         began.elapsed().as_secs_f64(),
     );
     Ok(Some(JournalLink { disk, changed, sync }))
+}
+
+/// Swapping the image must never start empty: what an earlier server left is loaded, or stops the start.
+fn refuse_to_start_empty() -> Result<(), String> {
+    let journal = Path::new(sessile_journal::JOURNAL_DIR_NAME);
+    let append_only = Path::new("appendonlydir");
+    if !journal.exists() && append_only.exists() {
+        return Err("the data directory holds an `appendonlydir`, which this version cannot read yet; start Redis on it \
+                    once more, let it SAVE a dump.rdb, and move `appendonlydir` away"
+            .into());
+    }
+    Ok(())
 }
 
 /// Hands effects to the journal as soon as the tasks that are ready now have had their turn.

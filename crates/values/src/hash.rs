@@ -331,22 +331,33 @@ mod tests {
             let (mut hash, mut model) = (Hash::new(), Model::new());
             let (mut cursor, mut steady, mut scanned) = (0, Model::new(), Model::new());
             for step in 0..2000u64 {
-                let name = if random(2) == 0 { random(span).to_string() } else { format!("f{}", random(span)) };
+                let name =
+                    if random(2) == 0 { random(span).to_string() } else { format!("f{}", random(span)) };
                 let name = name.as_bytes();
                 if random(10) < if step / 700 % 2 == 0 { 8 } else { 3 } {
-                    let value = vec![b'0' + random(10) as u8; if random(400) == 0 { 65 } else { random(12) as usize }];
+                    let value = vec![
+                        b'0' + random(10) as u8;
+                        if random(400) == 0 { 65 } else { random(12) as usize }
+                    ];
                     assert_eq!(
                         hash.set(&KEY, &limits, name, &value),
                         model.insert(name.to_vec(), value).is_none(),
                         "seed {seed} step {step}"
                     );
                 } else {
-                    assert_eq!(hash.remove(&KEY, name), model.remove(name).is_some(), "seed {seed} step {step}");
+                    assert_eq!(
+                        hash.remove(&KEY, name),
+                        model.remove(name).is_some(),
+                        "seed {seed} step {step}"
+                    );
                     steady.remove(name);
                 }
                 if step % 20 == 0 {
                     if cursor == 0 {
-                        assert!(steady.keys().all(|name| scanned.contains_key(name)), "seed {seed} step {step}");
+                        assert!(
+                            steady.keys().all(|name| scanned.contains_key(name)),
+                            "seed {seed} step {step}"
+                        );
                         (steady, scanned) = (model.clone(), Model::new());
                     }
                     cursor = hash.scan(cursor, 10, |name, value| {
@@ -368,9 +379,10 @@ mod tests {
 
     #[test]
     fn a_scan_gives_each_field_once() {
+        let limits = Limits { hash_entries: 128, ..Limits::default() };
         let mut hash = Hash::new();
         (0..1000).for_each(|i: u32| {
-            hash.set(&KEY, &Limits::default(), i.to_string().as_bytes(), b"v");
+            hash.set(&KEY, &limits, i.to_string().as_bytes(), b"v");
         });
         let (mut found, mut cursor, mut turns) = (Vec::new(), 0, 0);
         loop {
@@ -389,16 +401,17 @@ mod tests {
 
     #[test]
     fn changes_form_at_the_limits() {
+        let limits = Limits { hash_entries: 128, hash_value: 64, ..Limits::default() };
         let mut hash = Hash::new();
         for i in 0..128 {
-            hash.set(&KEY, &Limits::default(), i.to_string().as_bytes(), b"v");
+            hash.set(&KEY, &limits, i.to_string().as_bytes(), b"v");
         }
-        hash.set(&KEY, &Limits::default(), b"5", &[b'x'; 64]);
+        hash.set(&KEY, &limits, b"5", &[b'x'; 64]);
         assert_eq!(hash.encoding(), "listpack");
         let mut long = hash.clone();
-        hash.set(&KEY, &Limits::default(), b"new", b"v");
+        hash.set(&KEY, &limits, b"new", b"v");
         assert_eq!(hash.encoding(), "hashtable");
-        long.set(&KEY, &Limits::default(), b"5", &[b'x'; 65]);
+        long.set(&KEY, &limits, b"5", &[b'x'; 65]);
         assert_eq!((long.encoding(), long.len()), ("hashtable", 128));
         let mut loaded = Hash::new();
         loaded.make_table(&KEY);

@@ -311,8 +311,12 @@ mod tests {
             for step in 0..2000u64 {
                 let number = random(span);
                 let member = match texts {
-                    1.. if random(texts) == 0 => format!("{:01$}m", number, if random(300) == 0 { 70 } else { 0 }),
-                    _ => (number as i64 - 3).saturating_mul([1, 40_000, i64::MAX][random(3) as usize]).to_string(),
+                    1.. if random(texts) == 0 => {
+                        format!("{:01$}m", number, if random(300) == 0 { 70 } else { 0 })
+                    }
+                    _ => (number as i64 - 3)
+                        .saturating_mul([1, 40_000, i64::MAX][random(3) as usize])
+                        .to_string(),
                 };
                 let member = member.as_bytes();
                 assert_eq!(set.contains(&KEY, member), model.contains(member), "seed {seed} step {step}");

@@ -57,8 +57,8 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         Arity::AtLeast(3),
         ADMIN,
         "Closes connections.",
-        "<ip:port | [ID client-id] [TYPE <normal | master | replica | pubsub>] [USER username] [ADDR ip:port] \
-         [LADDR ip:port] [SKIPME <yes | no>]>",
+        "<ip:port | [<ID client-id | TYPE <NORMAL | MASTER | REPLICA | PUBSUB> | USER username | ADDR ip:port | \
+         LADDR ip:port | SKIPME <YES | NO>> ...]>",
         "2.4.0",
         kill,
     ),
@@ -67,7 +67,7 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         Arity::AtLeast(2),
         ADMIN,
         "Describes all connections.",
-        "[TYPE <normal | master | replica | pubsub>] [ID client-id [client-id ...]]",
+        "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
         "2.4.0",
         list,
     ),
@@ -81,7 +81,7 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         out.ok();
         Ok(())
     }),
-    sub("pause", Arity::AtLeast(3), ADMIN, "Holds commands up for a while.", "timeout [WRITE | ALL]", "3.0.0", pause),
+    sub("pause", Arity::AtLeast(3), ADMIN, "Holds commands up for a while.", "timeout:integer [WRITE | ALL]", "3.0.0", pause),
     sub("reply", Arity::Exactly(3), PLAIN, "Chooses whether replies are sent.", "<ON | OFF | SKIP>", "3.2.0", reply),
     sub("setinfo", Arity::Exactly(4), PLAIN, "Says which library the client uses.", "<LIB-NAME libname | LIB-VER libver>", "7.2.0", setinfo),
     sub("setname", Arity::Exactly(3), PLAIN, "Names the connection.", "connection-name", "2.6.9", setname),

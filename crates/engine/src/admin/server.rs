@@ -51,8 +51,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
         out.bulk_int((now_ms % 1000 * 1000 + us) as i64);
         Ok(())
     })),
-    entry("wait", Arity::Exactly(3), Flags::NO_SCRIPT, docs("Waits for replicas; there are none.", "numreplicas timeout", "3.0.0"), SessionRun::Do(wait)),
-    entry("waitaof", Arity::Exactly(4), Flags::NO_SCRIPT, docs("Waits until what the connection wrote is durable.", "numlocal numreplicas timeout", "7.2.0"), SessionRun::Do(waitaof)),
+    entry("wait", Arity::Exactly(3), Flags::NO_SCRIPT, docs("Waits for replicas; there are none.", "numreplicas timeout:integer", "3.0.0"), SessionRun::Do(wait)),
+    entry("waitaof", Arity::Exactly(4), Flags::NO_SCRIPT, docs("Waits until what the connection wrote is durable.", "numlocal numreplicas timeout:integer", "7.2.0"), SessionRun::Do(waitaof)),
 ];
 
 fn bgrewriteaof(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {

@@ -13,27 +13,27 @@ use sessile_resp::{Args, Proto, encode_request};
 use sessile_script::{AclVerdict, Host, Interrupt};
 
 /// A redis-server of its own on a free port, which ends with this value.
-pub struct RedisServer {
+pub(crate) struct RedisServer {
     process: Child,
     port: u16,
     dir: PathBuf,
 }
 
 /// A connection that sends a request and waits for the whole reply.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// Runs the commands of scripts on a redis-server, as the engine's checks for scripts would let them through.
-pub struct ForwardingHost {
+pub(crate) struct ForwardingHost {
     resp2: Connection,
     resp3: Connection,
 }
 
 impl RedisServer {
     /// Starts the server; `None` if none is installed.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
         let dir = std::env::temp_dir().join(format!("sessile-script-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&dir).ok()?;
@@ -57,7 +57,7 @@ impl RedisServer {
         Some(Self { process, port, dir })
     }
 
-    pub fn connect(&self, proto: Proto) -> Connection {
+    pub(crate) fn connect(&self, proto: Proto) -> Connection {
         let stream = (0..200)
             .find_map(|_| {
                 TcpStream::connect(("127.0.0.1", self.port))
@@ -84,7 +84,7 @@ impl Drop for RedisServer {
 
 impl Connection {
     /// Sends one request and returns the bytes of its reply.
-    pub fn request<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Vec<u8> {
+    pub(crate) fn request<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Vec<u8> {
         let mut request = Vec::new();
         encode_request(&mut request, args);
         self.stream.write_all(&request).expect("redis-server reads");
@@ -121,7 +121,7 @@ fn reply_len(buffer: &[u8]) -> Option<usize> {
 }
 
 impl ForwardingHost {
-    pub fn new(server: &RedisServer) -> Self {
+    pub(crate) fn new(server: &RedisServer) -> Self {
         Self { resp2: server.connect(Proto::Resp2), resp3: server.connect(Proto::Resp3) }
     }
 }
