@@ -15,8 +15,10 @@ use crate::rng::Rng;
 pub enum Attempt {
     /// First or woken: it may wait.
     MayWait,
-    /// Inside MULTI or a script, or its time is over: it must answer.
+    /// Inside MULTI or a script: it must answer.
     MustAnswer,
+    /// Its time is over: it must answer, with a null array if it still finds nothing.
+    TimedOut,
 }
 
 /// What one execution shares between reads and writes.
@@ -209,7 +211,11 @@ impl<'a> ReadCx<'a> {
         })
     }
 
-    fn typed<T>(&self, key: Key<'_>, pick: impl FnOnce(&'a Value) -> Option<&'a T>) -> Result<Option<&'a T>, Error> {
+    fn typed<T>(
+        &self,
+        key: Key<'_>,
+        pick: impl FnOnce(&'a Value) -> Option<&'a T>,
+    ) -> Result<Option<&'a T>, Error> {
         match self.lookup(key) {
             None => Ok(None),
             Some(entry) => entry.value().and_then(pick).map(Some).ok_or(Error::WRONG_TYPE),
@@ -294,11 +300,12 @@ impl Txn {
         true
     }
 
-    /// Journals an effect as a transaction of its own, without applying it.
-    pub fn journal_alone(&mut self, effect: &Effect<'_>) {
-        effect.encode(0, &mut self.bytes);
+    /// Adds an effect that is applied already, or needs no applying.
+    pub fn journal(&mut self, db: u32, effect: &Effect<'_>) {
+        if self.journaled {
+            effect.encode(db, &mut self.bytes);
+        }
         self.dirty = true;
-        self.finish();
     }
 
     /// Bytes of transactions that ended and were not taken.
@@ -378,7 +385,12 @@ impl<'a> WriteCx<'a> {
     pub fn announce(&mut self, key: Key<'_>, event: Event) {
         if self.txn.observing {
             let applied = Applied { created: false, removed: false };
-            self.txn.observed.push(Observed { db: self.frame.db, key: Some(key.bytes.to_vec()), event, applied });
+            self.txn.observed.push(Observed {
+                db: self.frame.db,
+                key: Some(key.bytes.to_vec()),
+                event,
+                applied,
+            });
         }
     }
 
@@ -386,14 +398,16 @@ impl<'a> WriteCx<'a> {
         if self.keyspace.db(db).expiring() == 0 {
             return;
         }
-        let due = self.keyspace.entry(db, key).and_then(Entry::expire_ms).is_some_and(|at| at <= self.frame.now_ms);
+        let due =
+            self.keyspace.entry(db, key).and_then(Entry::expire_ms).is_some_and(|at| at <= self.frame.now_ms);
         if due {
             self.put(db, &Effect::Delete { key, cause: Cause::Expired }, Event::EXPIRED);
         }
     }
 
     fn put(&mut self, db: u32, effect: &Effect<'_>, event: Event) -> Applied {
-        let applied = self.keyspace.apply(db, effect).expect("a handler emits only effects that fit what it saw");
+        let applied =
+            self.keyspace.apply(db, effect).expect("a handler emits only effects that fit what it saw");
         let txn = &mut *self.txn;
         txn.dirty = true;
         txn.changes += 1;

@@ -11,7 +11,8 @@ pub type Outcome = Result<(), Error>;
 
 impl Error {
     /// The key holds another type.
-    pub const WRONG_TYPE: Error = Error::new("WRONGTYPE Operation against a key holding the wrong kind of value");
+    pub const WRONG_TYPE: Error =
+        Error::new("WRONGTYPE Operation against a key holding the wrong kind of value");
     /// The arguments make no sense.
     pub const SYNTAX: Error = Error::new("ERR syntax error");
     /// An argument is no i64.

@@ -20,5 +20,7 @@ pub use event::{Event, NotifyClass};
 pub use rng::Rng;
 pub use spec::{Acl, Arity, Command, Docs, Flags, Flow, Keys, Run, Wait, WaitFor, check_table};
 
-pub use sessile_keyspace::{Cause, Content, Effect, End, Entry, Expire, Gate, Indexes, Items, Key, Scores, StreamIds};
+pub use sessile_keyspace::{
+    Cause, Content, Effect, End, Entry, Expire, Gate, Indexes, Items, Key, Scores, StreamIds,
+};
 pub use sessile_resp::{Args, Mark, OwnedArgs, Proto, Reply};

@@ -74,7 +74,10 @@ impl Keys {
             }
             Keys::Counted { count, also } => {
                 let invalid = || Error::new("ERR Invalid arguments specified for command");
-                let number = args.get(count as usize).and_then(sessile_values::digits::parse_i64).ok_or_else(invalid)?;
+                let number = args
+                    .get(count as usize)
+                    .and_then(sessile_values::digits::parse_i64)
+                    .ok_or_else(invalid)?;
                 let number = usize::try_from(number).map_err(|_| invalid())?;
                 if number > args.len() - count as usize - 1 {
                     return Err(invalid());

@@ -62,10 +62,41 @@ const KINDS: &[(ArgumentKind, &[&str])] = &[
     (
         ArgumentKind::Integer,
         &[
-            "count", "numkeys", "seconds", "milliseconds", "index", "offset", "start", "stop", "end", "increment",
-            "decrement", "cursor", "db", "destination-db", "rank", "num-matches", "len", "limit", "numreplicas",
-            "numlocal", "bit", "min-match-len", "protover", "entries-added", "entries-read", "ms", "client-id",
-            "port", "version", "weight", "frequency", "ttl", "bits", "index1", "index2",
+            "count",
+            "numkeys",
+            "seconds",
+            "milliseconds",
+            "index",
+            "offset",
+            "start",
+            "stop",
+            "end",
+            "increment",
+            "decrement",
+            "cursor",
+            "db",
+            "destination-db",
+            "rank",
+            "num-matches",
+            "len",
+            "limit",
+            "numreplicas",
+            "numlocal",
+            "bit",
+            "min-match-len",
+            "protover",
+            "entries-added",
+            "entries-read",
+            "ms",
+            "client-id",
+            "port",
+            "version",
+            "weight",
+            "frequency",
+            "ttl",
+            "bits",
+            "index1",
+            "index2",
         ],
     ),
     (
@@ -174,7 +205,8 @@ pub fn plain(syntax: &str) -> String {
         .split_inclusive(ends)
         .map(|word| {
             let name = word.trim_end_matches(ends);
-            annotated(name).map_or_else(|| word.to_owned(), |(plain, _)| format!("{plain}{}", &word[name.len()..]))
+            annotated(name)
+                .map_or_else(|| word.to_owned(), |(plain, _)| format!("{plain}{}", &word[name.len()..]))
         })
         .collect()
 }
@@ -303,13 +335,88 @@ fn token(word: &str, rest: &[Item<'_>]) -> Result<(Argument, usize), BadSyntax> 
         values.push(value);
         used += items;
     }
-    let lower = SIGNS.iter().find(|(sign, _)| *sign == word).map_or_else(|| word.to_ascii_lowercase(), |s| s.1.to_owned());
+    let lower = SIGNS
+        .iter()
+        .find(|(sign, _)| *sign == word)
+        .map_or_else(|| word.to_ascii_lowercase(), |s| s.1.to_owned());
     let it = match values.len() {
         0 => Argument::new(lower, ArgumentKind::PureToken, Vec::new()),
         1 => values.remove(0),
         _ => Argument::new(lower, ArgumentKind::Block, values),
     };
     // A value that has a token of its own stands inside a block.
-    let it = if it.token.is_some() { Argument::new(it.name.clone(), ArgumentKind::Block, vec![it]) } else { it };
+    let it =
+        if it.token.is_some() { Argument::new(it.name.clone(), ArgumentKind::Block, vec![it]) } else { it };
     Ok((Argument { token: Some(word.to_owned()), ..it }, used + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tree in one line: `kind`, `TOKEN kind`, `?` optional, `+` repeated, `++` repeated with its token.
+    fn shown(arguments: &[Argument]) -> String {
+        let one = |it: &Argument| {
+            let token = it.token.as_ref().map_or_else(String::new, |token| format!("{token} "));
+            let children =
+                if it.children.is_empty() { String::new() } else { format!("({})", shown(&it.children)) };
+            let repeated = ["", "+", "++"][usize::from(it.multiple) + usize::from(it.multiple_token)];
+            let optional = if it.optional { "?" } else { "" };
+            format!("{}={token}{}{children}{repeated}{optional}", it.name, it.kind.name())
+        };
+        arguments.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    fn check(syntax: &str, expected: Option<&str>) {
+        let tree = parse(syntax).ok().map(|arguments| shown(&arguments));
+        assert_eq!(tree.as_deref(), expected, "`{syntax}`");
+    }
+
+    #[test]
+    fn reads_the_notation() {
+        check("", Some(""));
+        check("key value", Some("key=key value=string"));
+        check("start stop:string ip:port", Some("start=integer stop=string ip:port=string"));
+        check("member [member ...]", Some("member=string+"));
+        check("[member [member ...]]", Some("member=string+?"));
+        check("[member ...]", Some("member=string+?"));
+        check("score member [score member ...]", Some("score-member=block(score=double member=string)+"));
+        check(
+            "[NX | XX] [CH]",
+            Some("condition=oneof(nx=NX pure-token xx=XX pure-token)? ch=CH pure-token?"),
+        );
+        check("[COUNT count [ANY]]", Some("count-any=block(count=COUNT integer any=ANY pure-token?)?"));
+        check("[LIMIT offset count]", Some("limit=LIMIT block(offset=integer count=integer)?"));
+        check("[WEIGHTS weight [weight ...]]", Some("weight=WEIGHTS integer+?"));
+        check("[GET pattern [GET pattern ...]]", Some("pattern=GET pattern++?"));
+        check(
+            "[AGGREGATE <SUM | MIN>]",
+            Some("aggregate=AGGREGATE oneof(sum=SUM pure-token min=MIN pure-token)?"),
+        );
+        check("STREAMS key [key ...] id [id ...]", Some("streams=STREAMS block(key=key+ id=string+)"));
+        check("<* | id>", Some("id_or_auto=oneof(auto_id=* pure-token id=string)"));
+        check(
+            "<BYRADIUS radius <M | KM> | BYBOX width height <M | KM>>",
+            Some(
+                "byradius=oneof(byradius=BYRADIUS block(radius=double unit=oneof(m=M pure-token km=KM pure-token)) \
+                 bybox=BYBOX block(width=double height=double unit=oneof(m=M pure-token km=KM pure-token)))",
+            ),
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_notation() {
+        check("[", None);
+        check("key]", None);
+        check("[a>", None);
+        check("<a | >", None);
+        check("...", None);
+        check("[...]", None);
+        check(&"[".repeat(100_000), None);
+    }
+
+    #[test]
+    fn hides_the_kinds() {
+        assert_eq!(plain("key [start:string ip:port|x:integer]"), "key [start ip:port|x]");
+    }
 }

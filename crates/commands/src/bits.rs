@@ -354,7 +354,9 @@ fn bitop(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     };
     let key = cx.key(&args[2]);
     if !result.is_empty() {
-        cx.emit(&Effect::StringSet { key, value: &result, expire: Expire::Never }, Event::string("set"));
+        // In two steps, so that OBJECT ENCODING shows the result as changed in place, whatever it looks like.
+        cx.emit(&Effect::StringSet { key, value: b"", expire: Expire::Never }, Event::NONE);
+        cx.emit(&Effect::StringAppend { key, value: &result }, Event::string("set"));
     } else if cx.read().lookup_in(cx.db(), key).is_some() {
         delete(cx, key);
     }

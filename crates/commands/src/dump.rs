@@ -131,7 +131,8 @@ fn restore(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome
     dump::decode(payload, &read.hash_key(), read.limits()).map_err(|_| Error::new("ERR Bad data format"))?;
     let base_ms = if options.absolute { 0 } else { cx.now_ms() };
     let at_ms = (ttl_ms > 0).then(|| (ttl_ms as u64).saturating_add(base_ms));
-    if at_ms.is_some_and(|at_ms| at_ms <= cx.now_ms()) {
+    // In Redis a time beyond 2^63 ms wraps around and has passed long ago.
+    if at_ms.is_some_and(|at_ms| at_ms <= cx.now_ms() || at_ms > i64::MAX as u64) {
         if exists {
             cx.emit(&Effect::Delete { key, cause: Cause::Command }, Event::DEL);
         }

@@ -98,9 +98,19 @@ pub(crate) fn encode(point: Point) -> u64 {
     Cell::new(point, LAT_MAX, STEPS_MAX).bits
 }
 
+/// The cell that a score names; ZADD may have given it any score, and Redis reads those as the processor does.
+fn bits_of(score: f64) -> u64 {
+    const BEYOND: f64 = 18_446_744_073_709_551_616.0;
+    match score {
+        ..0.0 => score as i64 as u64,
+        BEYOND.. => 0,
+        _ => score as u64,
+    }
+}
+
 /// The middle of the smallest cell that a score names.
 pub(crate) fn decode(score: f64) -> Point {
-    let area = Cell { bits: score as u64, steps: STEPS_MAX }.area();
+    let area = Cell { bits: bits_of(score), steps: STEPS_MAX }.area();
     let middle = |(low, high): (f64, f64), max: f64| ((low + high) / 2.0).clamp(-max, max);
     Point { lon: middle(area.lon, LON_MAX), lat: middle(area.lat, LAT_MAX) }
 }

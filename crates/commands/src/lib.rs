@@ -7,6 +7,7 @@
 use sessile_command::Command;
 
 mod bitfield;
+mod choice;
 mod geo_search;
 mod geohash;
 mod hll;

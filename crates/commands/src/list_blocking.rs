@@ -170,12 +170,17 @@ fn blocking_shift(
     if shift(cx, args, from, to, out)? {
         return Ok(Flow::Done);
     }
+    if cx.frame().attempt == Attempt::MustAnswer {
+        // As the commands that do not block reply.
+        out.null();
+        return Ok(Flow::Done);
+    }
     Ok(wait_or_answer(cx, timeout_ms, 1, out))
 }
 
 /// What a blocking command does when there is nothing.
 fn wait_or_answer(cx: &WriteCx<'_>, timeout_ms: u64, keys_max: usize, out: &mut Reply<'_>) -> Flow {
-    if cx.frame().attempt == Attempt::MustAnswer {
+    if cx.frame().attempt != Attempt::MayWait {
         out.null_array();
         return Flow::Done;
     }

@@ -71,7 +71,7 @@ const HELP: &[&str] = &[
     "    Return the number of references of the value associated with the specified",
     "    <key>.",
     "HELP",
-    "    Print this help.",
+    "    Prints this help.",
 ];
 
 fn help(_cx: ReadCx<'_>, _args: Args<'_>, out: &mut Reply<'_>) -> Outcome {

@@ -8,7 +8,8 @@ use sessile_command::{
 };
 use sessile_values::Set;
 
-use crate::hashes::{Choice, len_now, places, random_count, reading_rng, scan_value};
+use crate::choice::{Choice, places, random_count, reading_rng};
+use crate::hashes::{len_now, scan_value};
 
 const FAST: Flags = Flags::FAST;
 

@@ -162,7 +162,7 @@ fn pop(cx: &mut WriteCx<'_>, args: Args<'_>, max: bool, out: &mut Reply<'_>) -> 
 
 /// What a blocking pop does when there is nothing.
 fn wait_or_answer(cx: &WriteCx<'_>, timeout_ms: u64, out: &mut Reply<'_>) -> Flow {
-    if cx.frame().attempt == Attempt::MustAnswer {
+    if cx.frame().attempt != Attempt::MayWait {
         out.null_array();
         return Flow::Done;
     }

@@ -275,7 +275,7 @@ impl<'a> Query<'a> {
                 self.with_scores = true;
             } else if kind.cardinality_only && rest >= 1 && is(option, "LIMIT") {
                 at += 1;
-                let limit = digits::parse_u64(&args[at]).filter(|&limit| limit <= i64::MAX as u64);
+                let limit = digits::parse_i64(&args[at]).and_then(|limit| u64::try_from(limit).ok());
                 self.limit = match limit.ok_or(Error::new("ERR LIMIT can't be negative"))? {
                     0 => usize::MAX,
                     limit => limit as usize,

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sessile_command::{
     Acl, Args, ArgsExt, Arity, Command, Docs, Effect, Error, Event, Flags, Items, Keys, Outcome, Proto,
-    ReadCx, Reply, Rng, Run, Scores, WriteCx, is,
+    ReadCx, Reply, Run, Scores, WriteCx, is,
 };
 use sessile_values::Zset;
 
+use crate::choice::{Choice, random_count, reading_rng};
 use crate::scan::ScanOptions;
 
 const FAST: Flags = Flags::FAST;
@@ -379,18 +380,13 @@ fn zrandmember(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
         match cx.zset(key)? {
             None => out.null(),
             Some(zset) => {
-                let place = reader_rng(cx).below(zset.len() as u64) as usize;
+                let place = reading_rng(cx).below(zset.len() as u64) as usize;
                 zset.nth(place, |_, member| out.bulk(member));
             }
         }
         return Ok(());
     }
-    let count = args.int(2)?;
-    if count == i64::MIN {
-        return Err(Error::new(
-            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-        ));
-    }
+    let count = random_count(args, 2)?;
     let with_scores = args.len() == 4 && is(&args[3], "WITHSCORES");
     if args.len() > 3 && !with_scores {
         return Err(Error::SYNTAX);
@@ -402,50 +398,25 @@ fn zrandmember(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
         out.array(0);
         return Ok(());
     };
-    let (wanted, len) = (usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX), zset.len());
     let reply =
         |score: f64, member: &[u8], out: &mut Reply<'_>| reply_member(score, member, with_scores, out);
-    if count > 0 && wanted >= len {
-        reply_members(len, with_scores, out);
-        // From the highest score down, as Redis does.
-        zset.each_back_from(len - 1, |score, member| {
-            reply(score, member, out);
-            true
-        });
-        return Ok(());
-    }
-    let mut rng = reader_rng(cx);
-    reply_members(wanted, with_scores, out);
-    if count < 0 {
-        for _ in 0..wanted {
-            zset.nth(rng.below(len as u64) as usize, |score, member| reply(score, member, out));
+    match Choice::of(cx, count, zset.len())? {
+        Choice::All => {
+            reply_members(zset.len(), with_scores, out);
+            // From the highest score down, as Redis does.
+            zset.each_back_from(zset.len() - 1, |score, member| {
+                reply(score, member, out);
+                true
+            });
         }
-        return Ok(());
-    }
-    for place in distinct(&mut rng, wanted, len) {
-        zset.nth(place, |score, member| reply(score, member, out));
+        Choice::Some(wanted, places) => {
+            reply_members(wanted, with_scores, out);
+            for place in places {
+                zset.nth(place, |score, member| reply(score, member, out));
+            }
+        }
     }
     Ok(())
-}
-
-/// A generator for a reader. Readers have no part in the shard's: what they draw decides nothing that is journaled.
-fn reader_rng(cx: ReadCx<'_>) -> Rng {
-    let coin = &cx.keyspace().clock.coin;
-    let mut rng = Rng::new(coin.get());
-    coin.set(rng.next_u64() | 1);
-    rng
-}
-
-/// `count` different numbers below `len`, which is larger (Floyd's choice: one draw for each).
-fn distinct(rng: &mut Rng, count: usize, len: usize) -> BTreeSet<usize> {
-    let mut chosen = BTreeSet::new();
-    for last in len - count..len {
-        let drawn = rng.below(last as u64 + 1) as usize;
-        if !chosen.insert(drawn) {
-            chosen.insert(last);
-        }
-    }
-    chosen
 }
 
 /// A score as ZSCAN gives it: a string in both protocols; from a large sorted set with 17 digits, as C's `%.17g`.

@@ -59,7 +59,9 @@ impl Conn {
     /// The next reply.
     pub fn receive(&mut self) -> Result<Value, Lost> {
         loop {
-            if let Some((value, len)) = self.decoder.next(&self.input[self.start..]).map_err(|_| Lost::Garbled)? {
+            if let Some((value, len)) =
+                self.decoder.next(&self.input[self.start..]).map_err(|_| Lost::Garbled)?
+            {
                 self.start += len;
                 if self.start == self.input.len() {
                     self.input.clear();
@@ -71,7 +73,9 @@ impl Conn {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Err(Lost::Ended),
                 Ok(n) => self.input.extend_from_slice(&chunk[..n]),
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Err(Lost::Silent),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Err(Lost::Silent);
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Err(Lost::Ended),
             }

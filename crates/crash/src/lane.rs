@@ -65,7 +65,17 @@ impl Lane {
     pub fn new(id: usize, scripts: bool, rng: Rng) -> Self {
         let db = if id == 6 { 9 } else { 0 };
         let depth = [1, 1, 4, 16][id % 4];
-        Self { id, db, depth, scripts, rng, model: Model::default(), acked: 0, sent: 0, in_flight: VecDeque::new() }
+        Self {
+            id,
+            db,
+            depth,
+            scripts,
+            rng,
+            model: Model::default(),
+            acked: 0,
+            sent: 0,
+            in_flight: VecDeque::new(),
+        }
     }
 
     fn key(&self, name: &str) -> String {
@@ -148,13 +158,21 @@ impl Lane {
             16 => format!("SADD {} {n}", key("e0")),
             17 => format!("SREM {} {}", key("e0"), n.saturating_sub(60 + small)),
             18 => format!("XADD {} {n}-0 f {n}", key("x0")),
-            19 if self.model.keys.contains_key(key("x0").as_bytes()) => format!("XTRIM {} MAXLEN 50", key("x0")),
+            19 if self.model.keys.contains_key(key("x0").as_bytes()) => {
+                format!("XTRIM {} MAXLEN 50", key("x0"))
+            }
             20 | 21 if transfers => return self.transfer(n),
             22 if transfers && self.scripts => return self.script(n),
             _ => return self.transaction(n),
         };
         let request = words(&line);
-        Step { number: n, effects: vec![request.clone()], requests: vec![request], kind: Kind::One, replies: 0 }
+        Step {
+            number: n,
+            effects: vec![request.clone()],
+            requests: vec![request],
+            kind: Kind::One,
+            replies: 0,
+        }
     }
 
     /// A value that spans many records, now and then several small segments.
@@ -162,7 +180,13 @@ impl Lane {
         let len = if self.rng.one_in(4) { 3 << 20 } else { 200_000 } + self.rng.below(1000) as usize;
         let value = format!("{n} ").into_bytes().into_iter().cycle().take(len).collect();
         let request = vec![b"SET".to_vec(), self.key("sb").into_bytes(), value];
-        Step { number: n, effects: vec![request.clone()], requests: vec![request], kind: Kind::One, replies: 0 }
+        Step {
+            number: n,
+            effects: vec![request.clone()],
+            requests: vec![request],
+            kind: Kind::One,
+            replies: 0,
+        }
     }
 
     fn in_multi(number: u64, effects: Vec<Cmd>) -> Step {
@@ -276,7 +300,8 @@ fn check(good: bool, lane: usize, step: &Step, reply: &Value) -> Result<(), Stri
     if good {
         return Ok(());
     }
-    let sent = step.requests.iter().map(|cmd| String::from_utf8_lossy(&cmd.join(&b' ')).chars().take(120).collect());
+    let sent =
+        step.requests.iter().map(|cmd| String::from_utf8_lossy(&cmd.join(&b' ')).chars().take(120).collect());
     let sent: Vec<String> = sent.collect();
     Err(format!("lane {lane} step {}: {} got {}", step.number, sent.join("; "), show(reply)))
 }

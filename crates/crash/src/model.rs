@@ -35,7 +35,7 @@ pub struct Model {
 /// Gives the collection under a key, made if absent.
 macro_rules! collection {
     ($model:expr, $key:expr, $kind:ident) => {
-        match $model.keys.entry($key.clone()).or_insert_with(|| Held::$kind(Default::default())) {
+        match $model.keys.entry($key.to_vec()).or_insert_with(|| Held::$kind(Default::default())) {
             Held::$kind(it) => it,
             other => panic!("a lane's key never changes its type: {other:?}"),
         }
@@ -49,7 +49,8 @@ impl Model {
     /// If the command is none of those that lanes send.
     pub fn apply(&mut self, cmd: &Cmd) -> Value {
         let [name, key, rest @ ..] = cmd.as_slice() else { panic!("a command with a key") };
-        let int = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|t| t.parse::<i64>().ok()).unwrap_or(0);
+        let int =
+            |text: &[u8]| std::str::from_utf8(text).ok().and_then(|t| t.parse::<i64>().ok()).unwrap_or(0);
         let reply = match (name.as_slice(), rest) {
             (b"SET", [value]) => {
                 self.expires_ms.remove(key);
@@ -89,8 +90,9 @@ impl Model {
         Value::Int(reply)
     }
 
-    fn count(&mut self, name: &[u8], key: &Vec<u8>, rest: &[Vec<u8>]) -> i64 {
-        let int = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|t| t.parse::<i64>().ok()).unwrap_or(0);
+    fn count(&mut self, name: &[u8], key: &[u8], rest: &[Vec<u8>]) -> i64 {
+        let int =
+            |text: &[u8]| std::str::from_utf8(text).ok().and_then(|t| t.parse::<i64>().ok()).unwrap_or(0);
         let reply = match (name, rest) {
             (b"INCR", []) => self.add(key, 1),
             (b"INCRBY", [by]) => self.add(key, int(by)),
@@ -111,7 +113,8 @@ impl Model {
             }
             (b"HSET", pairs) => {
                 let hash = collection!(self, key, Hash);
-                pairs.chunks(2).filter(|pair| hash.insert(pair[0].clone(), pair[1].clone()).is_none()).count() as i64
+                pairs.chunks(2).filter(|pair| hash.insert(pair[0].clone(), pair[1].clone()).is_none()).count()
+                    as i64
             }
             (b"HDEL", [field]) => i64::from(collection!(self, key, Hash).remove(field).is_some()),
             (b"ZADD", [score, member]) => {
@@ -141,7 +144,9 @@ impl Model {
     /// The integer that a string holds; 0 if the key is absent.
     pub fn integer(&self, key: &[u8]) -> i64 {
         match self.keys.get(key) {
-            Some(Held::Text(text)) => std::str::from_utf8(text).ok().and_then(|t| t.parse().ok()).unwrap_or(0),
+            Some(Held::Text(text)) => {
+                std::str::from_utf8(text).ok().and_then(|t| t.parse().ok()).unwrap_or(0)
+            }
             _ => 0,
         }
     }
@@ -165,7 +170,12 @@ impl Model {
         for key in all {
             let (a, b) = (self.keys.get(key), other.keys.get(key));
             if a != b {
-                return Some(format!("{}: {} instead of {}", String::from_utf8_lossy(key), brief(b), brief(a)));
+                return Some(format!(
+                    "{}: {} instead of {}",
+                    String::from_utf8_lossy(key),
+                    brief(b),
+                    brief(a)
+                ));
             }
         }
         (self.expires_ms != other.expires_ms)
@@ -184,7 +194,8 @@ fn brief(held: Option<&Held>) -> String {
             format!("{} bytes \"{}\"", text.len(), String::from_utf8_lossy(&text[..text.len().min(40)]))
         }
         Some(Held::List(it)) => {
-            let show = |e: Option<&Vec<u8>>| e.map_or(String::new(), |e| String::from_utf8_lossy(e).into_owned());
+            let show =
+                |e: Option<&Vec<u8>>| e.map_or(String::new(), |e| String::from_utf8_lossy(e).into_owned());
             format!("a list of {} ({}..{})", it.len(), show(it.front()), show(it.back()))
         }
         Some(other) => format!("{other:?}"),

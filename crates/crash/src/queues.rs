@@ -47,7 +47,13 @@ macro_rules! reply_or_end {
 
 impl Deeds {
     /// Pushes ids until the connection ends.
-    pub fn produce(&mut self, who: &str, conn: &mut Conn, rng: &mut Rng, acks: &AtomicU64) -> Result<(), String> {
+    pub fn produce(
+        &mut self,
+        who: &str,
+        conn: &mut Conn,
+        rng: &mut Rng,
+        acks: &AtomicU64,
+    ) -> Result<(), String> {
         for n in 0u64.. {
             let queue = QUEUES[rng.below(2) as usize];
             let id = format!("{who}:{n}");
@@ -73,7 +79,13 @@ impl Deeds {
     }
 
     /// Moves to `work:<mover>` and removes from there, until the connection ends.
-    pub fn relay(&mut self, mover: usize, conn: &mut Conn, rng: &mut Rng, acks: &AtomicU64) -> Result<(), String> {
+    pub fn relay(
+        &mut self,
+        mover: usize,
+        conn: &mut Conn,
+        rng: &mut Rng,
+        acks: &AtomicU64,
+    ) -> Result<(), String> {
         loop {
             let queue = QUEUES[rng.below(2) as usize];
             let work = format!("work:{mover}");
@@ -140,11 +152,13 @@ impl Queues {
         }
         let started = deeds.iter().flat_map(|it| it.pushed.iter().chain(&it.push_in_flight));
         let known: BTreeSet<&String> = started.chain(&self.waiting).collect();
-        wrong.extend(place.keys().filter(|id| !known.contains(id)).map(|id| format!("{id} was never pushed")));
+        wrong
+            .extend(place.keys().filter(|id| !known.contains(id)).map(|id| format!("{id} was never pushed")));
         let pushed = deeds.iter().flat_map(|it| &it.pushed).chain(&self.waiting);
         let lost: Vec<&String> =
             pushed.filter(|id| !place.contains_key(*id) && !self.delivered.contains(*id)).collect();
-        let in_flight = deeds.iter().map(|it| usize::from(it.pop_in_flight) + usize::from(it.done_in_flight.is_some()));
+        let in_flight =
+            deeds.iter().map(|it| usize::from(it.pop_in_flight) + usize::from(it.done_in_flight.is_some()));
         let in_flight: usize = in_flight.sum();
         if lost.len() > in_flight {
             wrong.push(format!("{} ids are lost, {in_flight} pops were in flight: {lost:?}", lost.len()));

@@ -204,7 +204,8 @@ fn work(
     (acks, seen): (&AtomicU64, &[AtomicU64]),
 ) -> Work {
     let port = server.port;
-    let open = move || Conn::open(port, Duration::from_secs(20)).map_err(|e| format!("cannot connect: {e:?}"));
+    let open =
+        move || Conn::open(port, Duration::from_secs(20)).map_err(|e| format!("cannot connect: {e:?}"));
     // Blocking pops may wait for as long as the round lasts.
     let open_long = move || Conn::open(port, ROUND_LIMIT * 2).map_err(|e| format!("cannot connect: {e:?}"));
     let mut work = Work::default();
@@ -317,7 +318,9 @@ fn compare(server: &Server, began: Instant, data: &mut Dataset, seen: &[AtomicU6
             let reply = conn.ask_line(&format!("GET acc:{account}"));
             let found = reply.ok().and_then(|reply| crate::client::number(&reply)).unwrap_or(0);
             if found != wanted {
-                work.wrong.push(format!("account {account} holds {found}, the transfers that are there sum to {wanted}"));
+                work.wrong.push(format!(
+                    "account {account} holds {found}, the transfers that are there sum to {wanted}"
+                ));
             }
         }
     }
@@ -331,9 +334,9 @@ fn cut_tail(launch: &Launch, bytes: u64) {
         return;
     }
     let entries = std::fs::read_dir(launch.dir.join("appendonlydir")).into_iter().flatten().flatten();
-    let newest = entries.filter(|e| e.path().to_string_lossy().ends_with(".incr.aof")).max_by_key(|e| {
-        e.metadata().and_then(|m| m.modified()).ok()
-    });
+    let newest = entries
+        .filter(|e| e.path().to_string_lossy().ends_with(".incr.aof"))
+        .max_by_key(|e| e.metadata().and_then(|m| m.modified()).ok());
     if let Some(entry) = newest
         && let Ok(file) = std::fs::OpenOptions::new().write(true).open(entry.path())
         && let Ok(meta) = file.metadata()

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sessile_resp::Value;
@@ -184,7 +185,9 @@ pub struct Temp(pub PathBuf);
 impl Temp {
     /// A new folder below `base`.
     pub fn new(base: &Path, name: &str) -> io::Result<Self> {
-        let path = base.join(format!("sessile-crash-{name}-{}", std::process::id()));
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = base.join(format!("sessile-crash-{name}-{}-{nth}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }

@@ -53,7 +53,13 @@ macro_rules! reply_or_end {
 
 impl Deeds {
     /// Increments, sets and reads until the connection ends.
-    pub fn count_and_set(&mut self, who: &str, conn: &mut Conn, rng: &mut Rng, acks: &AtomicU64) -> Result<(), String> {
+    pub fn count_and_set(
+        &mut self,
+        who: &str,
+        conn: &mut Conn,
+        rng: &mut Rng,
+        acks: &AtomicU64,
+    ) -> Result<(), String> {
         for n in 0u64.. {
             match rng.below(5) {
                 0 | 1 => {
@@ -71,9 +77,12 @@ impl Deeds {
                 }
                 _ => {
                     let reply = reply_or_end!(conn.ask_line("MGET shared:count shared:register"), "reader");
-                    let [count, register] = items(&reply) else { return Err("MGET gave no two values".into()) };
+                    let [count, register] = items(&reply) else {
+                        return Err("MGET gave no two values".into());
+                    };
                     self.count_seen = self.count_seen.max(number(count).unwrap_or(0));
-                    self.register_seen.extend(bytes(register).map(|id| String::from_utf8_lossy(id).into_owned()));
+                    self.register_seen
+                        .extend(bytes(register).map(|id| String::from_utf8_lossy(id).into_owned()));
                 }
             }
         }
@@ -178,10 +187,14 @@ impl Shared {
         let held = found.as_ref().and_then(|id| writes.get(id));
         let newest = writes.iter().filter(|(_, w)| w.acked.is_some() || w.seen).max_by_key(|(_, w)| w.sent);
         match (held, newest) {
-            (None, Some((id, _))) => wrong.push(format!("the register holds {found:?}, {id} was acknowledged or read")),
+            (None, Some((id, _))) => {
+                wrong.push(format!("the register holds {found:?}, {id} was acknowledged or read"));
+            }
             // Only a write that was sent after this one had been acknowledged must have overwritten it.
             (Some(Write { acked: Some(acked), .. }), Some((id, newer))) if newer.sent > *acked => {
-                wrong.push(format!("the register holds {found:?}, {id} was sent later and acknowledged or read"));
+                wrong.push(format!(
+                    "the register holds {found:?}, {id} was sent later and acknowledged or read"
+                ));
             }
             _ => {}
         }

@@ -270,7 +270,7 @@ impl Generator {
             }
             return;
         }
-        let inner: Vec<Words> = (0..=self.rng.below(4)).map(|_| self.inner().words).collect();
+        let inner: Vec<Words> = (0..=self.rng.below(4)).map(|_| self.scripted()).collect();
         let resp3 = self.rng.chance(15);
         let (source, argv, inner) = scripts::sequence(inner, resp3);
         cmd.words.extend([source, b"1".to_vec(), self.key(call.class, true)]);
@@ -285,7 +285,7 @@ impl Generator {
             return;
         }
         let at = self.rng.below(2);
-        let inner = self.inner().words;
+        let inner = self.scripted();
         cmd.words.extend([self.digest(Some(at)), b"0".to_vec()]);
         cmd.words.extend(inner.iter().cloned());
         cmd.inner = Inner::Whole(inner);
@@ -300,7 +300,7 @@ impl Generator {
             _ if readonly => "f_ro",
             _ => "f_call",
         };
-        let inner = self.inner().words;
+        let inner = self.scripted();
         cmd.words.extend(words(&[name, "0"]));
         cmd.words.extend(inner.iter().cloned());
         if matches!(name, "f_ro" | "f_call") {
@@ -317,6 +317,15 @@ impl Generator {
         }
     }
 
+    /// Every key that [`Self::key`] gives.
+    pub(crate) fn all_keys(&self) -> Words {
+        let of_class = |&class: &u8| {
+            let numbered = (0..self.keys).map(move |i| [&[class], i.to_string().as_bytes()].concat());
+            numbered.chain([odd_key(class)])
+        };
+        CLASSES.iter().flat_map(of_class).collect()
+    }
+
     /// A key of a class, now and then a stray one.
     pub(crate) fn key(&mut self, class: u8, valid: bool) -> Vec<u8> {
         let stray = if valid { 3 } else { 12 };
@@ -324,7 +333,7 @@ impl Generator {
         let mixes = |a: u8, b: u8| a == LEX_CLASS && SCORED_CLASSES.contains(&b);
         let class = if mixes(class, other) || mixes(other, class) { class } else { other };
         match self.rng.below(60) {
-            0 => vec![class, 0, b'\r', b'\n', 0xff],
+            0 => odd_key(class),
             1 if !valid => Vec::new(),
             _ => [&[class], self.rng.below(self.keys).to_string().as_bytes()].concat(),
         }
@@ -375,4 +384,8 @@ pub(crate) fn class_of(doc: &CommandDoc, rng: &mut Rng) -> u8 {
         (_, "bitmap") => b'b',
         _ => *rng.pick(CLASSES),
     }
+}
+/// A key with bytes that texts do not have.
+fn odd_key(class: u8) -> Vec<u8> {
+    vec![class, 0, b'\r', b'\n', 0xff]
 }

@@ -5,7 +5,7 @@
 
 use sessile_command::{Attempt, Error, Observed, Wait, WaitFor};
 use sessile_keyspace::{Content, Gate};
-use sessile_resp::Args;
+use sessile_resp::{Args, Reply};
 use sessile_values::Value;
 
 use crate::dispatch::Ended;
@@ -151,15 +151,22 @@ impl Engine {
         let Some(blocked) = self.unblock(conn) else { return };
         let was_db = std::mem::replace(&mut self.session_mut(conn).db, blocked.db);
         let start = self.session(conn).map_or(0, |s| s.output.end());
-        let (ended, gate) = self.top_level(conn, blocked.entry, blocked.args.as_args(), Attempt::MustAnswer);
+        let (ended, gate) = self.top_level(conn, blocked.entry, blocked.args.as_args(), Attempt::TimedOut);
         debug_assert!(matches!(ended, Ended::Done { .. }), "a command that must answer does");
-        self.session_mut(conn).db = was_db;
+        let session = self.session_mut(conn);
+        session.db = was_db;
+        if matches!(ended, Ended::Done { failed: true }) {
+            // Another type under a key would have let it wait on: it has found nothing.
+            let proto = session.proto;
+            session.output.truncate(start);
+            Reply::new(session.output.buffer(), proto).null_array();
+        }
         self.answered(conn, start, gate);
     }
 
     /// CLIENT UNBLOCK: ends the wait with a time-out or an error. False if the connection does not wait.
     pub(crate) fn unblock_client(&mut self, conn: ConnId, error: bool) -> bool {
-        if !self.session(conn).is_some_and(|s| s.blocked.is_some()) {
+        if self.session(conn).is_none_or(|s| s.blocked.is_none()) {
             return false;
         }
         if !error {
@@ -169,7 +176,7 @@ impl Engine {
         self.unblock(conn);
         let error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
         let mut bytes = Vec::new();
-        sessile_resp::Reply::new(&mut bytes, sessile_resp::Proto::Resp2).error(error.as_bytes());
+        Reply::new(&mut bytes, sessile_resp::Proto::Resp2).error(error.as_bytes());
         self.send(conn, &bytes, Gate::OPEN);
         self.resumable.push_back(conn);
         true

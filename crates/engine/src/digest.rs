@@ -39,7 +39,7 @@ pub(crate) fn of_all(keyspace: &Keyspace) -> Digest {
         for entry in keyspace.db(db).table().iter() {
             let mut one = Digest::default();
             one.mix(entry.key());
-            add_value(&mut one, entry, true);
+            add_value(&mut one, entry);
             all.xor(&one.0);
         }
     }
@@ -49,22 +49,21 @@ pub(crate) fn of_all(keyspace: &Keyspace) -> Digest {
 /// The digest of one value.
 pub(crate) fn of_entry(entry: &Entry) -> Digest {
     let mut digest = Digest::default();
-    add_value(&mut digest, entry, false);
+    add_value(&mut digest, entry);
     digest
 }
 
-fn add_value(digest: &mut Digest, entry: &Entry, with_type: bool) {
-    if with_type {
-        let kind: u32 = match entry.value() {
-            None | Some(Value::Text(_)) => 0,
-            Some(Value::List(_)) => 1,
-            Some(Value::Set(_)) => 2,
-            Some(Value::Zset(_)) => 3,
-            Some(Value::Hash(_)) => 4,
-            Some(Value::Stream(_)) => 6,
-        };
-        digest.mix(&kind.to_be_bytes());
-    }
+fn add_value(digest: &mut Digest, entry: &Entry) {
+    // Redis' numbers of the types.
+    let kind: u32 = match entry.value() {
+        None | Some(Value::Text(_)) => 0,
+        Some(Value::List(_)) => 1,
+        Some(Value::Set(_)) => 2,
+        Some(Value::Zset(_)) => 3,
+        Some(Value::Hash(_)) => 4,
+        Some(Value::Stream(_)) => 6,
+    };
+    digest.mix(&kind.to_be_bytes());
     match entry.content() {
         Content::Short(text) => digest.mix(text),
         Content::Value(Value::Text(rope)) => digest.mix(&rope.to_vec()),
@@ -86,8 +85,10 @@ fn add_value(digest: &mut Digest, entry: &Entry, with_type: bool) {
             digest.xor(&pair.0);
         }),
         Content::Value(Value::Stream(stream)) => {
-            for item in stream.range(sessile_values::stream::StreamId::MIN, sessile_values::stream::StreamId::MAX) {
-                digest.mix(item.id.to_string().as_bytes());
+            for item in
+                stream.range(sessile_values::stream::StreamId::MIN, sessile_values::stream::StreamId::MAX)
+            {
+                digest.mix(format!("{}.{}", item.id.ms, item.id.seq).as_bytes());
                 for (field, value) in item.fields() {
                     digest.mix(&field.to_vec());
                     digest.mix(&value.to_vec());

@@ -63,9 +63,11 @@ impl Engine {
         }
     }
 
-    /// Goes on with connections that were held up: a command unblocked, or a full turn.
+    /// Goes on with connections that were held up: a command unblocked, or a full turn. Each gets one turn, so that a
+    /// long pipeline does not hold up everybody else.
     pub(crate) fn resume(&mut self) {
-        while let Some(conn) = self.resumable.pop_front() {
+        for _ in 0..self.resumable.len() {
+            let Some(conn) = self.resumable.pop_front() else { break };
             if self.sessions.get(conn).is_some_and(Option::is_some) {
                 self.finish_waiting(conn, false);
                 self.run_input(conn);
@@ -228,9 +230,9 @@ impl Engine {
     pub(crate) fn check_journal(&self) -> Result<(), Error> {
         match &self.journal_state {
             JournalState::Open => Ok(()),
-            JournalState::Refusing(why) | JournalState::Failed(why) => {
-                Err(Error::text(format!("MISCONF Errors writing to the journal: {why}. The command was not applied.")))
-            }
+            JournalState::Refusing(why) | JournalState::Failed(why) => Err(Error::text(format!(
+                "MISCONF Errors writing to the journal: {why}. The command was not applied."
+            ))),
         }
     }
 
@@ -297,7 +299,10 @@ impl Engine {
         self.call_as(conn, entry, args, attempt, out, db, proto, no_touch)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "scripts choose db and protocol apart from their connection's")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "scripts choose db and protocol apart from their connection's"
+    )]
     pub(crate) fn call_as(
         &mut self,
         conn: ConnId,
@@ -366,7 +371,11 @@ impl Engine {
     /// Gives the gate that these add to the reply.
     pub(crate) fn finish_transaction(&mut self, conn: ConnId, seen: Gate) -> Gate {
         let mut gate = Gate::OPEN;
-        if !self.txn.is_dirty() && self.due.is_empty() && self.outbox.is_empty() && self.txn.observed.is_empty() {
+        if !self.txn.is_dirty()
+            && self.due.is_empty()
+            && self.outbox.is_empty()
+            && self.txn.observed.is_empty()
+        {
             return gate;
         }
         if self.txn.is_dirty() {

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use sessile_command::{Observed, Rng, Txn};
 use sessile_config::Config;
-use sessile_keyspace::{Durability, Gate, Keyspace};
+use sessile_keyspace::{Durability, Effect, Expire, Gate, Keyspace};
 use sessile_script::ScriptHost;
 use sessile_values::HashKey;
 
@@ -17,6 +17,9 @@ use crate::scripts::Running;
 use crate::session::{ConnId, Peer, Session};
 use crate::stats::Stats;
 use crate::table::Table;
+
+/// Input of a connection that is held up, beyond which its socket is not read.
+const PAUSED_INPUT_BYTES: usize = 64 * 1024;
 
 /// What the journal can do at the moment, as the server tells the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -201,12 +204,44 @@ impl Engine {
         self.keyspace.pending.advance(gate);
     }
 
+    /// Takes an entry of a file into the transaction that [`Engine::finish_import`] ends; false if it is long past its
+    /// expiry. An error is one sentence.
+    pub fn import(
+        &mut self,
+        db: u32,
+        key: &[u8],
+        payload: &[u8],
+        expire_ms: Option<u64>,
+    ) -> Result<bool, String> {
+        if db as usize >= self.keyspace.db_count() {
+            return Err(format!("it has a db {db}, and `databases` is {}", self.keyspace.db_count()));
+        }
+        if expire_ms.is_some_and(|at_ms| at_ms <= self.now_ms()) {
+            return Ok(false);
+        }
+        let key = self.keyspace.key(key);
+        let expire = expire_ms.map_or(Expire::Never, Expire::At);
+        let effect = Effect::Restore { key, payload, expire, access: 0 };
+        self.keyspace.apply(db, &effect).map_err(|error| error.to_string())?;
+        self.txn.journal(db, &effect);
+        Ok(true)
+    }
+
+    /// Ends an import: it is one transaction, all there after a crash or not begun.
+    pub fn finish_import(&mut self) {
+        let gate = self.own_gate();
+        if self.txn.finish() {
+            self.keyspace.pending.mark_all(gate);
+        }
+    }
+
     /// Ends recovery: a first start journals the seed of the table's hash before anything else.
     pub fn open_for_service(&mut self) {
         if self.settings.journaled && self.txn.lsn == 1 {
             let seed = self.keyspace.hash_key();
-            let effect = sessile_keyspace::Effect::HashSeed { high: seed.0, low: seed.1 };
-            self.txn.journal_alone(&effect);
+            let effect = Effect::HashSeed { high: seed.0, low: seed.1 };
+            self.txn.journal(0, &effect);
+            self.txn.finish();
         }
     }
 
@@ -282,7 +317,8 @@ impl Engine {
     /// connection ends; reads of everything else go on (DESIGN §5.7).
     pub fn set_journal_state(&mut self, state: JournalState) {
         if let JournalState::Failed(why) = &state {
-            let error = format!("-ERR outcome unknown: the journal failed ({why}), check before you retry\r\n");
+            let error =
+                format!("-ERR outcome unknown: the journal failed ({why}), check before you retry\r\n");
             for conn in std::mem::take(&mut self.gated) {
                 let Some(session) = self.sessions[conn].as_deref_mut() else { continue };
                 session.listed_gated = false;
@@ -299,6 +335,11 @@ impl Engine {
     /// The journal's state as last told.
     pub fn journal_state(&self) -> &JournalState {
         &self.journal_state
+    }
+
+    /// Whether a connection waits for its next turn: [`Engine::tick`] gives it.
+    pub fn has_resumable(&self) -> bool {
+        !self.resumable.is_empty()
     }
 
     /// What the server has to do.
@@ -390,7 +431,8 @@ impl Engine {
 
     /// Whether the server should read from the connection: not while it is held up with a full input.
     pub fn wants_input(&self, conn: ConnId) -> bool {
-        self.session(conn).is_some_and(|s| !s.closing && !s.killed && !(s.is_paused() && s.input.len() > 64 * 1024))
+        self.session(conn)
+            .is_some_and(|s| !(s.closing || s.killed || s.is_paused() && s.input.len() > PAUSED_INPUT_BYTES))
     }
 
     /// Connections with something to send or to be closed.

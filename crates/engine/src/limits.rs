@@ -101,7 +101,9 @@ impl Engine {
                 let wanted = |e: &sessile_keyspace::Entry| !volatile || e.expire_ms().is_some();
                 let Some(entry) = it.table().sample(&mut || rng.next_u64(), wanted) else { break };
                 let worth = match policy {
-                    MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => self.keyspace.clock.idle_s(entry),
+                    MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => {
+                        self.keyspace.clock.idle_s(entry)
+                    }
                     MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu => {
                         255 - u64::from(self.keyspace.clock.frequency(entry))
                     }

@@ -71,15 +71,25 @@ impl Engine {
     }
 
     /// Tells MONITOR's connections what runs. Carries no gate: it shows requests, not data.
-    pub(crate) fn feed_monitors(&mut self, conn: ConnId, entry: &crate::table::Entry, args: sessile_resp::Args<'_>) {
+    pub(crate) fn feed_monitors(
+        &mut self,
+        conn: ConnId,
+        entry: &crate::table::Entry,
+        args: sessile_resp::Args<'_>,
+    ) {
         use sessile_command::Flags;
         if entry.command.flags.has(Flags::SKIP_MONITOR) || entry.command.flags.has(Flags::ADMIN) {
             return;
         }
         let now_ms = self.now_ms();
         let Some(session) = self.session(conn) else { return };
-        let addr = if session.peer.unix { "unix:".to_owned() + &session.peer.addr } else { session.peer.addr.clone() };
-        let mut line = format!("+{}.{:06} [{} {}]", now_ms / 1000, now_ms % 1000 * 1000, session.db, addr).into_bytes();
+        let addr = if session.peer.unix {
+            "unix:".to_owned() + &session.peer.addr
+        } else {
+            session.peer.addr.clone()
+        };
+        let mut line =
+            format!("+{}.{:06} [{} {}]", now_ms / 1000, now_ms % 1000 * 1000, session.db, addr).into_bytes();
         for arg in args.iter() {
             line.push(b' ');
             quote(&mut line, arg);

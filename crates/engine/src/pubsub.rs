@@ -12,7 +12,7 @@ use crate::table::{SessionCommand, SessionRun};
 
 /// Who listens to what. Ordered, so that one seed gives one order of delivery.
 #[derive(Default)]
-pub struct Pubsub {
+pub(crate) struct Pubsub {
     channels: HashMap<Vec<u8>, BTreeSet<ConnId>>,
     shard_channels: HashMap<Vec<u8>, BTreeSet<ConnId>>,
     patterns: BTreeMap<Vec<u8>, BTreeSet<ConnId>>,
@@ -20,17 +20,17 @@ pub struct Pubsub {
 
 impl Pubsub {
     /// Number of patterns that somebody listens to.
-    pub fn patterns(&self) -> usize {
+    pub(crate) fn patterns(&self) -> usize {
         self.patterns.len()
     }
 
     /// Number of channels that somebody listens to.
-    pub fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         self.channels.len()
     }
 
     /// Number of shard channels that somebody listens to.
-    pub fn shard_channels(&self) -> usize {
+    pub(crate) fn shard_channels(&self) -> usize {
         self.shard_channels.len()
     }
 }
@@ -96,6 +96,7 @@ fn leave_map(map: &mut HashMap<Vec<u8>, BTreeSet<ConnId>>, name: &[u8], conn: Co
 
 const FLAGS: Flags = Flags::PUBSUB.and(Flags::NO_SCRIPT).and(Flags::LOADING).and(Flags::STALE);
 
+#[expect(clippy::too_many_arguments, reason = "a table row, read as one")]
 const fn entry(
     name: &'static str,
     arity: Arity,
@@ -106,7 +107,13 @@ const fn entry(
     since: &'static str,
     run: SessionRun,
 ) -> SessionCommand {
-    let docs = Docs { summary, syntax, since, group: "pubsub", complexity: "O(N) in the channels and listeners named" };
+    let docs = Docs {
+        summary,
+        syntax,
+        since,
+        group: "pubsub",
+        complexity: "O(N) in the channels and listeners named",
+    };
     let command = Command { name, arity, keys, acl: Acl::NONE, flags, docs, run: Run::Session };
     SessionCommand { command, run, runs_in_multi: false, runs_subscribed: true }
 }
@@ -115,58 +122,189 @@ const PUBLISH_FLAGS: Flags = Flags::PUBSUB.and(Flags::LOADING).and(Flags::STALE)
 const NO_KEYS: Keys = Keys::None;
 
 /// This file's entries.
-pub static COMMANDS: &[SessionCommand] = &[
-    entry("psubscribe", Arity::AtLeast(2), NO_KEYS, FLAGS, "Listens to all channels that match a pattern.",
-        "pattern [pattern ...]", "2.0.0", SessionRun::Do(|e, c, a, o| subscribe(e, c, a, o, &PATTERN))),
-    entry("publish", Arity::Exactly(3), NO_KEYS, PUBLISH_FLAGS.and(Flags::MAY_REPLICATE), "Sends a message to a channel.",
-        "channel message", "2.0.0", SessionRun::Do(publish)),
-    entry("pubsub", Arity::AtLeast(2), NO_KEYS, Flags::NONE, "Tells who listens to what.", "", "2.8.0",
-        SessionRun::Container(PUBSUB)),
-    entry("punsubscribe", Arity::AtLeast(1), NO_KEYS, FLAGS, "Stops listening to patterns.", "[pattern [pattern ...]]",
-        "2.0.0", SessionRun::Do(|e, c, a, o| unsubscribe(e, c, a, o, &PATTERN))),
-    entry("spublish", Arity::Exactly(3), Keys::ONE, PUBLISH_FLAGS.and(Flags::MAY_REPLICATE),
-        "Sends a message to a shard channel.", "shardchannel message", "7.0.0", SessionRun::Do(spublish)),
-    entry("ssubscribe", Arity::AtLeast(2), Keys::ALL, FLAGS, "Listens to shard channels.",
-        "shardchannel [shardchannel ...]", "7.0.0", SessionRun::Do(|e, c, a, o| subscribe(e, c, a, o, &SHARD))),
-    entry("subscribe", Arity::AtLeast(2), NO_KEYS, FLAGS, "Listens to channels.", "channel [channel ...]", "2.0.0",
-        SessionRun::Do(|e, c, a, o| subscribe(e, c, a, o, &CHANNEL))),
-    entry("sunsubscribe", Arity::AtLeast(1), Keys::ALL, FLAGS, "Stops listening to shard channels.",
-        "[shardchannel [shardchannel ...]]", "7.0.0", SessionRun::Do(|e, c, a, o| unsubscribe(e, c, a, o, &SHARD))),
-    entry("unsubscribe", Arity::AtLeast(1), NO_KEYS, FLAGS, "Stops listening to channels.", "[channel [channel ...]]",
-        "2.0.0", SessionRun::Do(|e, c, a, o| unsubscribe(e, c, a, o, &CHANNEL))),
+pub(crate) static COMMANDS: &[SessionCommand] = &[
+    entry(
+        "psubscribe",
+        Arity::AtLeast(2),
+        NO_KEYS,
+        FLAGS,
+        "Listens to all channels that match a pattern.",
+        "pattern [pattern ...]",
+        "2.0.0",
+        SessionRun::Do(|e, c, a, o| subscribe(e, c, a, o, &PATTERN)),
+    ),
+    entry(
+        "publish",
+        Arity::Exactly(3),
+        NO_KEYS,
+        PUBLISH_FLAGS.and(Flags::MAY_REPLICATE),
+        "Sends a message to a channel.",
+        "channel message",
+        "2.0.0",
+        SessionRun::Do(publish),
+    ),
+    entry(
+        "pubsub",
+        Arity::AtLeast(2),
+        NO_KEYS,
+        Flags::NONE,
+        "Tells who listens to what.",
+        "",
+        "2.8.0",
+        SessionRun::Container(PUBSUB),
+    ),
+    entry(
+        "punsubscribe",
+        Arity::AtLeast(1),
+        NO_KEYS,
+        FLAGS,
+        "Stops listening to patterns.",
+        "[pattern [pattern ...]]",
+        "2.0.0",
+        SessionRun::Do(|e, c, a, o| unsubscribe(e, c, a, o, &PATTERN)),
+    ),
+    entry(
+        "spublish",
+        Arity::Exactly(3),
+        Keys::ONE,
+        PUBLISH_FLAGS.and(Flags::MAY_REPLICATE),
+        "Sends a message to a shard channel.",
+        "shardchannel message",
+        "7.0.0",
+        SessionRun::Do(spublish),
+    ),
+    entry(
+        "ssubscribe",
+        Arity::AtLeast(2),
+        Keys::ALL,
+        FLAGS,
+        "Listens to shard channels.",
+        "shardchannel [shardchannel ...]",
+        "7.0.0",
+        SessionRun::Do(|e, c, a, o| subscribe(e, c, a, o, &SHARD)),
+    ),
+    entry(
+        "subscribe",
+        Arity::AtLeast(2),
+        NO_KEYS,
+        FLAGS,
+        "Listens to channels.",
+        "channel [channel ...]",
+        "2.0.0",
+        SessionRun::Do(|e, c, a, o| subscribe(e, c, a, o, &CHANNEL)),
+    ),
+    entry(
+        "sunsubscribe",
+        Arity::AtLeast(1),
+        Keys::ALL,
+        FLAGS,
+        "Stops listening to shard channels.",
+        "[shardchannel [shardchannel ...]]",
+        "7.0.0",
+        SessionRun::Do(|e, c, a, o| unsubscribe(e, c, a, o, &SHARD)),
+    ),
+    entry(
+        "unsubscribe",
+        Arity::AtLeast(1),
+        NO_KEYS,
+        FLAGS,
+        "Stops listening to channels.",
+        "[channel [channel ...]]",
+        "2.0.0",
+        SessionRun::Do(|e, c, a, o| unsubscribe(e, c, a, o, &CHANNEL)),
+    ),
 ];
 
 const SUB_FLAGS: Flags = Flags::PUBSUB.and(Flags::LOADING).and(Flags::STALE);
 
 static PUBSUB: &[SessionCommand] = &[
-    entry("channels", Arity::AtLeast(2), NO_KEYS, SUB_FLAGS, "Lists channels that somebody listens to.", "[pattern]",
-        "2.8.0", SessionRun::Do(|e, _, a, o| list_channels(a, o, &e.pubsub.channels))),
-    entry("help", Arity::Exactly(2), NO_KEYS, Flags::LOADING.and(Flags::STALE), "Lists the subcommands.", "", "6.2.0",
-        SessionRun::Do(|_, _, _, o| crate::admin::help(o, "PUBSUB", &[
-            "CHANNELS [<pattern>]", "    Return the currently active channels matching a <pattern> (default: '*').",
-            "NUMPAT", "    Return number of subscriptions to patterns.",
-            "NUMSUB [<channel> ...]",
-            "    Return the number of subscribers for the specified channels, excluding", "    pattern subscriptions(default: no channels).",
-            "SHARDCHANNELS [<pattern>]", "    Return the currently active shard level channels matching a <pattern> (default: '*').",
-            "SHARDNUMSUB [<shardchannel> ...]", "    Return the number of subscribers for the specified shard level channel(s)",
-        ]))),
-    entry("numpat", Arity::Exactly(2), NO_KEYS, SUB_FLAGS, "Counts patterns that somebody listens to.", "", "2.8.0",
+    entry(
+        "channels",
+        Arity::AtLeast(2),
+        NO_KEYS,
+        SUB_FLAGS,
+        "Lists channels that somebody listens to.",
+        "[pattern]",
+        "2.8.0",
+        SessionRun::Do(|e, _, a, o| list_channels(a, o, &e.pubsub.channels)),
+    ),
+    entry(
+        "help",
+        Arity::Exactly(2),
+        NO_KEYS,
+        Flags::LOADING.and(Flags::STALE),
+        "Lists the subcommands.",
+        "",
+        "6.2.0",
+        SessionRun::Do(|_, _, _, o| {
+            crate::admin::help(
+                o,
+                "PUBSUB",
+                &[
+                    "CHANNELS [<pattern>]",
+                    "    Return the currently active channels matching a <pattern> (default: '*').",
+                    "NUMPAT",
+                    "    Return number of subscriptions to patterns.",
+                    "NUMSUB [<channel> ...]",
+                    "    Return the number of subscribers for the specified channels, excluding",
+                    "    pattern subscriptions(default: no channels).",
+                    "SHARDCHANNELS [<pattern>]",
+                    "    Return the currently active shard level channels matching a <pattern> (default: '*').",
+                    "SHARDNUMSUB [<shardchannel> ...]",
+                    "    Return the number of subscribers for the specified shard level channel(s)",
+                ],
+            )
+        }),
+    ),
+    entry(
+        "numpat",
+        Arity::Exactly(2),
+        NO_KEYS,
+        SUB_FLAGS,
+        "Counts patterns that somebody listens to.",
+        "",
+        "2.8.0",
         SessionRun::Do(|e, _, _, o| {
             o.int(e.pubsub.patterns.len() as i64);
             Ok(())
-        })),
-    entry("numsub", Arity::AtLeast(2), NO_KEYS, SUB_FLAGS, "Counts the listeners of channels.", "[channel [channel ...]]",
-        "2.8.0", SessionRun::Do(|e, _, a, o| count_listeners(a, o, &e.pubsub.channels))),
-    entry("shardchannels", Arity::AtLeast(2), NO_KEYS, SUB_FLAGS, "Lists shard channels that somebody listens to.",
-        "[pattern]", "7.0.0", SessionRun::Do(|e, _, a, o| list_channels(a, o, &e.pubsub.shard_channels))),
-    entry("shardnumsub", Arity::AtLeast(2), NO_KEYS, SUB_FLAGS, "Counts the listeners of shard channels.",
-        "[shardchannel [shardchannel ...]]", "7.0.0",
-        SessionRun::Do(|e, _, a, o| count_listeners(a, o, &e.pubsub.shard_channels))),
+        }),
+    ),
+    entry(
+        "numsub",
+        Arity::AtLeast(2),
+        NO_KEYS,
+        SUB_FLAGS,
+        "Counts the listeners of channels.",
+        "[channel [channel ...]]",
+        "2.8.0",
+        SessionRun::Do(|e, _, a, o| count_listeners(a, o, &e.pubsub.channels)),
+    ),
+    entry(
+        "shardchannels",
+        Arity::AtLeast(2),
+        NO_KEYS,
+        SUB_FLAGS,
+        "Lists shard channels that somebody listens to.",
+        "[pattern]",
+        "7.0.0",
+        SessionRun::Do(|e, _, a, o| list_channels(a, o, &e.pubsub.shard_channels)),
+    ),
+    entry(
+        "shardnumsub",
+        Arity::AtLeast(2),
+        NO_KEYS,
+        SUB_FLAGS,
+        "Counts the listeners of shard channels.",
+        "[shardchannel [shardchannel ...]]",
+        "7.0.0",
+        SessionRun::Do(|e, _, a, o| count_listeners(a, o, &e.pubsub.shard_channels)),
+    ),
 ];
 
 fn list_channels(args: Args<'_>, out: &mut Reply<'_>, map: &HashMap<Vec<u8>, BTreeSet<ConnId>>) -> Outcome {
     let pattern = args.get(2);
-    let mut names: Vec<&Vec<u8>> = map.keys().filter(|n| pattern.is_none_or(|p| glob::matches(p, n, false))).collect();
+    let mut names: Vec<&Vec<u8>> =
+        map.keys().filter(|n| pattern.is_none_or(|p| glob::matches(p, n, false))).collect();
     names.sort();
     out.array(names.len());
     names.into_iter().for_each(|name| out.bulk(name));
@@ -192,7 +330,13 @@ fn push_count(out: &mut Reply<'_>, kind: &str, name: Option<&[u8]>, count: usize
     out.int(count as i64);
 }
 
-fn subscribe(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>, kind: &'static Kind) -> Outcome {
+fn subscribe(
+    engine: &mut Engine,
+    conn: ConnId,
+    args: Args<'_>,
+    out: &mut Reply<'_>,
+    kind: &'static Kind,
+) -> Outcome {
     let session = engine.session_mut(conn);
     if session.multi.is_some() && out.proto() == Proto::Resp2 {
         return Err(sessile_command::Error::text(format!(
@@ -211,7 +355,13 @@ fn subscribe(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<
     Ok(())
 }
 
-fn unsubscribe(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>, kind: &'static Kind) -> Outcome {
+fn unsubscribe(
+    engine: &mut Engine,
+    conn: ConnId,
+    args: Args<'_>,
+    out: &mut Reply<'_>,
+    kind: &'static Kind,
+) -> Outcome {
     let session = engine.session_mut(conn);
     let names: Vec<Vec<u8>> = if args.len() > 1 {
         args.iter().skip(1).map(<[u8]>::to_vec).collect()
@@ -273,7 +423,14 @@ impl Engine {
         receivers
     }
 
-    fn enqueue_message(&mut self, conn: ConnId, kind: &str, pattern: Option<&[u8]>, channel: &[u8], message: &[u8]) {
+    fn enqueue_message(
+        &mut self,
+        conn: ConnId,
+        kind: &str,
+        pattern: Option<&[u8]>,
+        channel: &[u8],
+        message: &[u8],
+    ) {
         let Some(session) = self.session(conn) else { return };
         let mut bytes = Vec::with_capacity(message.len() + channel.len() + 48);
         let mut out = Reply::new(&mut bytes, session.proto);

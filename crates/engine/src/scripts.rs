@@ -6,7 +6,9 @@
 use sessile_command::{Acl, Arity, Attempt, Command, Docs, Error, Flags, Keys, Outcome, Run, is};
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, Proto, Reply};
-use sessile_script::{AclVerdict, Flags as ScriptFlags, Host, Interrupt, Outcome as Ending, Progress, Sha1Hex};
+use sessile_script::{
+    AclVerdict, Flags as ScriptFlags, Host, Interrupt, Outcome as Ending, Progress, Sha1Hex,
+};
 
 use crate::dispatch::Ended;
 use crate::engine::Engine;
@@ -16,7 +18,14 @@ use crate::table::{Entry, SessionCommand, SessionFn, SessionRun};
 /// How long a suspended script runs at a time, in microseconds.
 const SLICE_US: u64 = 1000;
 
-const fn entry(name: &'static str, arity: Arity, keys: Keys, flags: Flags, docs: Docs, run: SessionRun) -> SessionCommand {
+const fn entry(
+    name: &'static str,
+    arity: Arity,
+    keys: Keys,
+    flags: Flags,
+    docs: Docs,
+    run: SessionRun,
+) -> SessionCommand {
     let command = Command { name, arity, keys, acl: Acl::SCRIPTING, flags, docs, run: Run::Session };
     SessionCommand { command, run, runs_in_multi: false, runs_subscribed: false }
 }
@@ -25,7 +34,8 @@ const fn docs(summary: &'static str, syntax: &'static str, since: &'static str) 
     Docs { summary, syntax, since, group: "scripting", complexity: "that of the script" }
 }
 
-const EVALS: Flags = Flags::NO_SCRIPT.and(Flags::STALE).and(Flags::SKIP_MONITOR).and(Flags::NO_MANDATORY_KEYS);
+const EVALS: Flags =
+    Flags::NO_SCRIPT.and(Flags::STALE).and(Flags::SKIP_MONITOR).and(Flags::NO_MANDATORY_KEYS);
 const WRITES: Flags = EVALS.and(Flags::MAY_REPLICATE);
 const KEYS: Keys = Keys::Counted { count: 2, also: 0 };
 const BODY: &str = "script numkeys [key [key ...]] [arg [arg ...]]";
@@ -33,64 +43,153 @@ const SHA: &str = "sha1 numkeys [key [key ...]] [arg [arg ...]]";
 
 /// This file's entries.
 pub(crate) static COMMANDS: &[SessionCommand] = &[
-    entry("eval", Arity::AtLeast(3), KEYS, WRITES, docs("Runs a script.", BODY, "2.6.0"), SessionRun::Do(|e, c, a, o| eval(e, c, a, o, false, false))),
-    entry("eval_ro", Arity::AtLeast(3), KEYS, EVALS, docs("Runs a script that only reads.", BODY, "7.0.0"), SessionRun::Do(|e, c, a, o| eval(e, c, a, o, false, true))),
-    entry("evalsha", Arity::AtLeast(3), KEYS, WRITES, docs("Runs a script by its digest.", SHA, "2.6.0"), SessionRun::Do(|e, c, a, o| eval(e, c, a, o, true, false))),
-    entry("evalsha_ro", Arity::AtLeast(3), KEYS, EVALS, docs("Runs a script that only reads by its digest.", SHA, "7.0.0"), SessionRun::Do(|e, c, a, o| eval(e, c, a, o, true, true))),
-    entry("script", Arity::AtLeast(2), Keys::None, Flags::NONE, docs("Manages scripts.", "", "2.6.0"), SessionRun::Container(SCRIPT)),
+    entry(
+        "eval",
+        Arity::AtLeast(3),
+        KEYS,
+        WRITES,
+        docs("Runs a script.", BODY, "2.6.0"),
+        SessionRun::Do(|e, c, a, o| eval(e, c, a, o, false, false)),
+    ),
+    entry(
+        "eval_ro",
+        Arity::AtLeast(3),
+        KEYS,
+        EVALS,
+        docs("Runs a script that only reads.", BODY, "7.0.0"),
+        SessionRun::Do(|e, c, a, o| eval(e, c, a, o, false, true)),
+    ),
+    entry(
+        "evalsha",
+        Arity::AtLeast(3),
+        KEYS,
+        WRITES,
+        docs("Runs a script by its digest.", SHA, "2.6.0"),
+        SessionRun::Do(|e, c, a, o| eval(e, c, a, o, true, false)),
+    ),
+    entry(
+        "evalsha_ro",
+        Arity::AtLeast(3),
+        KEYS,
+        EVALS,
+        docs("Runs a script that only reads by its digest.", SHA, "7.0.0"),
+        SessionRun::Do(|e, c, a, o| eval(e, c, a, o, true, true)),
+    ),
+    entry(
+        "script",
+        Arity::AtLeast(2),
+        Keys::None,
+        Flags::NONE,
+        docs("Manages scripts.", "", "2.6.0"),
+        SessionRun::Container(SCRIPT),
+    ),
 ];
 
-const fn sub(name: &'static str, arity: Arity, flags: Flags, summary: &'static str, syntax: &'static str, run: SessionFn) -> SessionCommand {
+const fn sub(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    summary: &'static str,
+    syntax: &'static str,
+    run: SessionFn,
+) -> SessionCommand {
     entry(name, arity, Keys::None, flags, docs(summary, syntax, "2.6.0"), SessionRun::Do(run))
 }
 
 static SCRIPT: &[SessionCommand] = &[
-    sub("debug", Arity::Exactly(3), Flags::NO_SCRIPT, "Chooses the debugger's mode.", "<YES | SYNC | NO>", |_, _, args, out| {
-        if !is(&args[2], "NO") {
-            return Err(Error::new("ERR the script debugger is not offered: use redis.log"));
-        }
-        out.ok();
-        Ok(())
-    }),
-    sub("exists", Arity::AtLeast(3), Flags::NO_SCRIPT, "Says which scripts are there.", "sha1 [sha1 ...]", |engine, _, args, out| {
-        out.array(args.len() - 2);
-        for sha in args.iter().skip(2) {
-            out.int(i64::from(engine.scripts.as_ref().is_some_and(|host| host.exists(sha))));
-        }
-        Ok(())
-    }),
-    sub("flush", Arity::AtLeast(2), Flags::NO_SCRIPT, "Forgets all scripts.", "[ASYNC | SYNC]", |engine, _, args, out| {
-        let mode_ok = args.len() == 2 || args.len() == 3 && (is(&args[2], "ASYNC") || is(&args[2], "SYNC"));
-        if !mode_ok {
-            return Err(Error::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
-        }
-        if let Some(host) = &mut engine.scripts {
-            host.flush();
-        }
-        out.ok();
-        Ok(())
-    }),
-    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "Lists the subcommands.", "", |_, _, _, out| {
-        crate::admin::help(out, "SCRIPT", &[
-            "DEBUG (YES|SYNC|NO)",
-            "    Set the debug mode for subsequent scripts executed.",
-            "EXISTS <sha1> [<sha1> ...]",
-            "    Return information about the existence of the scripts in the script cache.",
-            "FLUSH [ASYNC|SYNC]",
-            "    Flush the Lua scripts cache. Very dangerous on replicas.",
-            "KILL",
-            "    Kill the currently executing Lua script.",
-            "LOAD <script>",
-            "    Load a script into the scripts cache without executing it.",
-        ])
-    }),
-    sub("kill", Arity::Exactly(2), Flags::NO_SCRIPT.and(Flags::ALLOW_BUSY), "Ends the running script.", "", kill),
-    sub("load", Arity::Exactly(3), Flags::NO_SCRIPT.and(Flags::STALE), "Keeps a script.", "script", |engine, _, args, out| {
-        let host = engine.scripts.as_mut().ok_or_else(busy)?;
-        let sha = host.load(&args[2]).map_err(|error| Error::text(format!("ERR {error}")))?;
-        out.bulk(&sha);
-        Ok(())
-    }),
+    sub(
+        "debug",
+        Arity::Exactly(3),
+        Flags::NO_SCRIPT,
+        "Chooses the debugger's mode.",
+        "<YES | SYNC | NO>",
+        |_, _, args, out| {
+            if !is(&args[2], "NO") {
+                return Err(Error::new("ERR the script debugger is not offered: use redis.log"));
+            }
+            out.ok();
+            Ok(())
+        },
+    ),
+    sub(
+        "exists",
+        Arity::AtLeast(3),
+        Flags::NO_SCRIPT,
+        "Says which scripts are there.",
+        "sha1 [sha1 ...]",
+        |engine, _, args, out| {
+            out.array(args.len() - 2);
+            for sha in args.iter().skip(2) {
+                out.int(i64::from(engine.scripts.as_ref().is_some_and(|host| host.exists(sha))));
+            }
+            Ok(())
+        },
+    ),
+    sub(
+        "flush",
+        Arity::AtLeast(2),
+        Flags::NO_SCRIPT,
+        "Forgets all scripts.",
+        "[ASYNC | SYNC]",
+        |engine, _, args, out| {
+            let mode_ok =
+                args.len() == 2 || args.len() == 3 && (is(&args[2], "ASYNC") || is(&args[2], "SYNC"));
+            if !mode_ok {
+                return Err(Error::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
+            }
+            if let Some(host) = &mut engine.scripts {
+                host.flush();
+            }
+            out.ok();
+            Ok(())
+        },
+    ),
+    sub(
+        "help",
+        Arity::Exactly(2),
+        Flags::LOADING.and(Flags::STALE),
+        "Lists the subcommands.",
+        "",
+        |_, _, _, out| {
+            crate::admin::help(
+                out,
+                "SCRIPT",
+                &[
+                    "DEBUG (YES|SYNC|NO)",
+                    "    Set the debug mode for subsequent scripts executed.",
+                    "EXISTS <sha1> [<sha1> ...]",
+                    "    Return information about the existence of the scripts in the script cache.",
+                    "FLUSH [ASYNC|SYNC]",
+                    "    Flush the Lua scripts cache. Very dangerous on replicas.",
+                    "KILL",
+                    "    Kill the currently executing Lua script.",
+                    "LOAD <script>",
+                    "    Load a script into the scripts cache without executing it.",
+                ],
+            )
+        },
+    ),
+    sub(
+        "kill",
+        Arity::Exactly(2),
+        Flags::NO_SCRIPT.and(Flags::ALLOW_BUSY),
+        "Ends the running script.",
+        "",
+        kill,
+    ),
+    sub(
+        "load",
+        Arity::Exactly(3),
+        Flags::NO_SCRIPT.and(Flags::STALE),
+        "Keeps a script.",
+        "script",
+        |engine, _, args, out| {
+            let host = engine.scripts.as_mut().ok_or_else(busy)?;
+            let sha = host.load(&args[2]).map_err(|error| Error::text(format!("ERR {error}")))?;
+            out.bulk(&sha);
+            Ok(())
+        },
+    ),
 ];
 
 /// What others are told while a script runs past its time.
@@ -136,7 +235,14 @@ fn kill(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Out
     Ok(())
 }
 
-fn eval(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>, by_sha: bool, read_only: bool) -> Outcome {
+fn eval(
+    engine: &mut Engine,
+    conn: ConnId,
+    args: Args<'_>,
+    out: &mut Reply<'_>,
+    by_sha: bool,
+    read_only: bool,
+) -> Outcome {
     let count = sessile_values::digits::parse_i64(&args[2]).ok_or(Error::NOT_INTEGER)?;
     if count > args.len() as i64 - 3 {
         return Err(Error::new("ERR Number of keys can't be greater than number of args"));
@@ -179,7 +285,15 @@ struct View<'a> {
 }
 
 impl Engine {
-    fn run_script(&mut self, conn: ConnId, sha: &Sha1Hex, mut run: ScriptRun, args: Args<'_>, keys: usize, out: &mut Reply<'_>) -> Outcome {
+    fn run_script(
+        &mut self,
+        conn: ConnId,
+        sha: &Sha1Hex,
+        mut run: ScriptRun,
+        args: Args<'_>,
+        keys: usize,
+        out: &mut Reply<'_>,
+    ) -> Outcome {
         let mut host = self.scripts.take().ok_or_else(busy)?;
         let began_us = run.slice_began_us;
         let proto = out.proto();
@@ -312,9 +426,12 @@ impl Host for View<'_> {
 impl View<'_> {
     fn resolve(&self, args: Args<'_>) -> Result<&'static Entry, Error> {
         let table = self.engine.table;
-        let mut entry = table.find(&args[0]).ok_or(Error::new("ERR Unknown Redis command called from script"))?;
+        let mut entry =
+            table.find(&args[0]).ok_or(Error::new("ERR Unknown Redis command called from script"))?;
         if entry.is_container() && args.len() > 1 {
-            entry = table.find_sub(entry, &args[1]).ok_or(Error::new("ERR Unknown Redis command called from script"))?;
+            entry = table
+                .find_sub(entry, &args[1])
+                .ok_or(Error::new("ERR Unknown Redis command called from script"))?;
         }
         if !entry.command.arity.admits(args.len()) || entry.is_container() {
             return Err(Error::new("ERR Wrong number of args calling Redis command from script"));
@@ -322,10 +439,11 @@ impl View<'_> {
         if entry.command.flags.has(Flags::NO_SCRIPT) {
             return Err(Error::new("ERR This Redis command is not allowed from script"));
         }
+        // What may be replicated counts as a write here (PFCOUNT, PUBLISH), as in Redis.
+        if self.run.read_only && entry.may_write() {
+            return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
+        }
         if entry.command.is_write() {
-            if self.run.read_only {
-                return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
-            }
             self.engine.check_journal()?;
         }
         let needs = entry.command.flags.has(Flags::DENY_OOM);

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
-use sessile_config::{AppendFsync, AppendOnly, Config, MaxmemoryPolicy, NotifyFlags, OutputLimit, Value, table as names};
+use sessile_config::{
+    AppendFsync, AppendOnly, Config, MaxmemoryPolicy, NotifyFlags, OutputLimit, Value, table as names,
+};
 use sessile_keyspace::Durability;
 use sessile_resp::Limits;
 
 use crate::engine::Engine;
 
 /// What an unprotected remote client is told.
-pub const PROTECTED_MODE_REPLY: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is \
+pub(crate) const PROTECTED_MODE_REPLY: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is \
 enabled and no password is set for the default user. In this mode connections are only accepted from the loopback \
 interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) \
 Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by \
@@ -21,7 +23,7 @@ restarting the server. 3) If you started the server manually just for testing, r
 one of the above things in order for the server to start accepting connections from the outside.\r\n";
 
 /// Parsed directives.
-pub struct Settings {
+pub(crate) struct Settings {
     /// `databases`.
     pub databases: usize,
     /// Whether there is a journal: not with `appendonly no`.
@@ -66,7 +68,7 @@ pub struct Settings {
 
 impl Settings {
     /// Reads what the engine needs.
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let password = Some(config.bytes(names::REQUIREPASS).to_vec()).filter(|p| !p.is_empty());
         let journaled = config.append_only() != AppendOnly::No;
         let durability = match config.choice(names::APPENDFSYNC) {
@@ -97,7 +99,10 @@ impl Settings {
             slow_us: config.int(names::SLOWLOG_LOG_SLOWER_THAN),
             slow_max: config.int(names::SLOWLOG_MAX_LEN) as usize,
             latency_ms: config.int(names::LATENCY_MONITOR_THRESHOLD) as u64,
-            busy_ms: u64::try_from(config.int(names::BUSY_REPLY_THRESHOLD)).ok().filter(|ms| *ms > 0).unwrap_or(u64::MAX),
+            busy_ms: u64::try_from(config.int(names::BUSY_REPLY_THRESHOLD))
+                .ok()
+                .filter(|ms| *ms > 0)
+                .unwrap_or(u64::MAX),
             active_expire: true,
         }
     }
@@ -148,7 +153,8 @@ impl Engine {
         limits.stream_node_entries = size(names::STREAM_NODE_MAX_ENTRIES);
         self.txn.durability = self.settings.durability;
         let clock = &mut self.keyspace.clock;
-        clock.lfu = matches!(self.settings.policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
+        clock.lfu =
+            matches!(self.settings.policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
         clock.log_factor = config.int(names::LFU_LOG_FACTOR) as u32;
         clock.decay_min = config.int(names::LFU_DECAY_TIME) as u32;
         clock.now_s = self.clock.now_ms() / 1000;

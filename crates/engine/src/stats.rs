@@ -62,9 +62,9 @@ pub struct LatencyEvent {
 }
 
 /// Writes the dataset as `dump.rdb`; an error is one sentence.
-pub type WriteDump = fn(&Config, &Keyspace, u64) -> Result<(), String>;
+pub(crate) type WriteDump = fn(&Config, &Keyspace, u64) -> Result<(), String>;
 /// Writes the directives into the configuration file; an error is one sentence.
-pub type RewriteConfig = fn(&str, &Config) -> Result<(), String>;
+pub(crate) type RewriteConfig = fn(&str, &Config) -> Result<(), String>;
 
 /// What the server knows and INFO tells, and what it does for commands; the server keeps it true.
 #[derive(Clone, Debug)]
@@ -289,7 +289,14 @@ impl Stats {
 
 impl Engine {
     /// Notes how long a command took, and keeps it in the slow log where that is too long.
-    pub(crate) fn note_time(&mut self, conn: ConnId, entry: &'static Entry, args: Args<'_>, usec: u64, ended: &Ended) {
+    pub(crate) fn note_time(
+        &mut self,
+        conn: ConnId,
+        entry: &'static Entry,
+        args: Args<'_>,
+        usec: u64,
+        ended: &Ended,
+    ) {
         if matches!(ended, Ended::Waits(_)) {
             return;
         }
@@ -318,11 +325,14 @@ impl Engine {
             }
             let mut cut = arg[..arg.len().min(SLOW_ARG_BYTES_MAX)].to_vec();
             if arg.len() > SLOW_ARG_BYTES_MAX {
-                cut.extend_from_slice(format!("... ({} more bytes)", arg.len() - SLOW_ARG_BYTES_MAX).as_bytes());
+                cut.extend_from_slice(
+                    format!("... ({} more bytes)", arg.len() - SLOW_ARG_BYTES_MAX).as_bytes(),
+                );
             }
             kept.push(cut);
         }
-        let (addr, name) = self.session(conn).map_or_else(Default::default, |s| (s.peer.addr.clone(), s.name.clone()));
+        let (addr, name) =
+            self.session(conn).map_or_else(Default::default, |s| (s.peer.addr.clone(), s.name.clone()));
         let id = self.stats.slow_next;
         self.stats.slow_next += 1;
         self.stats.slow.push_front(Slow { id, at_ms: self.clock.now_ms(), usec, args: kept, addr, name });

@@ -10,10 +10,10 @@ use crate::engine::Engine;
 use crate::session::ConnId;
 
 /// A handler of the engine's own: it may touch connections and the node.
-pub type SessionFn = fn(&mut Engine, ConnId, Args<'_>, &mut Reply<'_>) -> Outcome;
+pub(crate) type SessionFn = fn(&mut Engine, ConnId, Args<'_>, &mut Reply<'_>) -> Outcome;
 
 /// The engine's own table entry: what the command is, and its handler.
-pub struct SessionCommand {
+pub(crate) struct SessionCommand {
     /// What it is; `run` is [`Run::Session`].
     pub command: Command,
     /// Its handler.
@@ -26,7 +26,7 @@ pub struct SessionCommand {
 
 /// How a session command runs.
 #[derive(Clone, Copy)]
-pub enum SessionRun {
+pub(crate) enum SessionRun {
     /// By itself.
     Do(SessionFn),
     /// By its second word.
@@ -54,7 +54,9 @@ pub struct Entry {
 impl Entry {
     /// Whether it emits effects, by itself or through what it runs.
     pub fn may_write(&self) -> bool {
-        self.command.is_write() || self.command.flags.has(sessile_command::Flags::MAY_REPLICATE) || self.full_name == "exec"
+        self.command.is_write()
+            || self.command.flags.has(sessile_command::Flags::MAY_REPLICATE)
+            || self.full_name == "exec"
     }
 
     /// Whether a second word chooses the handler.

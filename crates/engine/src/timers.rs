@@ -23,7 +23,7 @@ impl Engine {
         let expiring = self.expire_some();
         let freeing = self.keyspace.free_some(FREES_A_TURN);
         self.resume();
-        expiring || freeing
+        expiring || freeing || !self.resumable.is_empty()
     }
 
     /// When the next blocked command gives up, on the engine's clock.
@@ -76,7 +76,12 @@ impl Engine {
                 self.limit_output(conn);
                 let Some(session) = self.sessions[conn].as_deref_mut() else { continue };
                 let idle = now_ms.saturating_sub(session.active_ms) > limit_s * 1000;
-                if limit_s > 0 && idle && session.blocked.is_none() && !session.is_subscriber() && !session.monitor {
+                if limit_s > 0
+                    && idle
+                    && session.blocked.is_none()
+                    && !session.is_subscriber()
+                    && !session.monitor
+                {
                     session.killed = true;
                     self.mark_ready(conn);
                 }

@@ -8,25 +8,43 @@ use crate::engine::Engine;
 use crate::session::{ConnId, Multi, Watched};
 use crate::table::{Entry, SessionCommand, SessionRun};
 
-const FLAGS: Flags = Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
+const FLAGS: Flags =
+    Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
-const fn docs(summary: &'static str, syntax: &'static str, since: &'static str, complexity: &'static str) -> Docs {
+const fn docs(
+    summary: &'static str,
+    syntax: &'static str,
+    since: &'static str,
+    complexity: &'static str,
+) -> Docs {
     Docs { summary, syntax, since, group: "transactions", complexity }
 }
 
-const fn entry(name: &'static str, arity: Arity, keys: Keys, flags: Flags, docs: Docs, run: SessionRun) -> SessionCommand {
+const fn entry(
+    name: &'static str,
+    arity: Arity,
+    keys: Keys,
+    flags: Flags,
+    docs: Docs,
+    run: SessionRun,
+) -> SessionCommand {
     let command = Command { name, arity, keys, acl: Acl::TRANSACTION, flags, docs, run: Run::Session };
     SessionCommand { command, run, runs_in_multi: true, runs_subscribed: false }
 }
 
 /// This file's entries.
-pub static COMMANDS: &[SessionCommand] = &[
+pub(crate) static COMMANDS: &[SessionCommand] = &[
     entry(
         "discard",
         Arity::Exactly(1),
         Keys::None,
         FLAGS,
-        docs("Drops the queued commands and forgets watched keys.", "", "2.0.0", "O(N) in the number of commands"),
+        docs(
+            "Drops the queued commands and forgets watched keys.",
+            "",
+            "2.0.0",
+            "O(N) in the number of commands",
+        ),
         SessionRun::Do(discard),
     ),
     entry(
@@ -45,20 +63,28 @@ pub static COMMANDS: &[SessionCommand] = &[
         docs("Begins a transaction: commands are queued.", "", "1.2.0", "O(1)"),
         SessionRun::Do(multi),
     ),
-    entry(
-        "unwatch",
-        Arity::Exactly(1),
-        Keys::None,
-        FLAGS,
-        docs("Forgets all watched keys.", "", "2.2.0", "O(1)"),
-        SessionRun::Do(unwatch),
-    ),
+    SessionCommand {
+        runs_in_multi: false,
+        ..entry(
+            "unwatch",
+            Arity::Exactly(1),
+            Keys::None,
+            FLAGS,
+            docs("Forgets all watched keys.", "", "2.2.0", "O(1)"),
+            SessionRun::Do(unwatch),
+        )
+    },
     entry(
         "watch",
         Arity::AtLeast(2),
         Keys::ALL,
         FLAGS,
-        docs("Lets the next EXEC fail if one of the keys changes before it.", "key [key ...]", "2.2.0", "O(1) a key"),
+        docs(
+            "Lets the next EXEC fail if one of the keys changes before it.",
+            "key [key ...]",
+            "2.2.0",
+            "O(1) a key",
+        ),
         SessionRun::Do(watch),
     ),
 ];
@@ -102,9 +128,8 @@ fn watch(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>)
 }
 
 fn unwatch(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    if engine.session_mut(conn).multi.is_none() {
-        engine.unwatch(conn);
-    }
+    // Inside a transaction it comes too late to matter: EXEC has forgotten the keys already.
+    engine.unwatch(conn);
     out.ok();
     Ok(())
 }

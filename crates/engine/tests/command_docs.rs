@@ -10,24 +10,54 @@ use sessile_config::{Config, Persona};
 use sessile_engine::{Engine, Now, Options, Peer};
 use sessile_resp::{Value, decode, encode_request};
 
-/// Commands whose arguments differ, and why. The reason stands here to be read; a test that it is still true follows.
-const DOCS_DIFFER: &[(&str, &str)] = &[
-    ("bitop", "names its operations, as 7.2 does"),
-    ("client|kill", "does not know the old word SLAVE; each filter is a choice of its own"),
-    ("client|tracking", "cannot be switched on"),
-    ("command|getkeys", "says what it takes, as 7.2 does"),
-    ("command|getkeysandflags", "says what it takes, as 7.2 does"),
-    ("geohash", "takes no member too, as 7.2 says"),
-    ("geopos", "takes no member too, as 7.2 says"),
-    ("georadius", "STORE and STOREDIST exclude each other, as 7.2 says"),
-    ("georadiusbymember", "STORE and STOREDIST exclude each other, as 7.2 says"),
-    ("pfmerge", "takes no source too, as 7.2 says"),
-    ("zrank", "has WITHSCORE, as 7.2 does"),
-    ("zrevrank", "has WITHSCORE, as 7.2 does"),
+/// Commands whose arguments differ, under the reason. A command that does not differ any more fails the test as well.
+const DOCS_DIFFER: &[(&str, &[&str])] = &[
+    ("the words of BITOP are choices, as in 7.2", &["bitop"]),
+    ("the old word SLAVE is not there, and each filter is a choice of its own", &["client|kill"]),
+    ("it cannot be switched on", &["client|tracking"]),
+    ("the request is shown, as in 7.2", &["command|getkeys", "command|getkeysandflags"]),
+    ("members and sources may be left out, as in 7.2", &["geohash", "geopos", "pfmerge"]),
+    ("STORE and STOREDIST exclude each other, as in 7.2", &["georadius", "georadiusbymember"]),
+    ("WITHSCORE came with 7.2", &["zrank", "zrevrank"]),
 ];
 
-/// Commands whose COMMAND INFO differs, and why.
-const INFO_DIFFERS: &[(&str, &str)] = &[];
+/// Commands whose COMMAND INFO differs, under the reason.
+const INFO_DIFFERS: &[(&str, &[&str])] = &[
+    ("there is no asynchronous loading", &["bgrewriteaof", "bgsave", "save"]),
+    (
+        "scripts may call blocking commands, as in 7.2",
+        &["blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin"],
+    ),
+    (
+        "the entry has no ACL category so far",
+        &[
+            "client|caching",
+            "client|getname",
+            "client|getredir",
+            "client|help",
+            "client|id",
+            "client|info",
+            "client|kill",
+            "client|list",
+            "client|no-evict",
+            "client|pause",
+            "client|reply",
+            "client|setname",
+            "client|tracking",
+            "client|trackinginfo",
+            "client|unblock",
+            "client|unpause",
+            "info",
+            "lastsave",
+            "role",
+            "wait",
+        ],
+    ),
+    ("a container, whose subcommands are the ones for operators", &["debug"]),
+    ("not inside MULTI: the transaction would see itself", &["monitor"]),
+    ("not from scripts, as all commands for operators", &["slowlog|get", "slowlog|len", "slowlog|reset"]),
+    ("WITHSCORE came with 7.2", &["zrank", "zrevrank"]),
+];
 
 /// The oracle, ended with the test.
 struct Oracle {
@@ -113,7 +143,10 @@ impl Ours {
 
 fn text(value: &Value) -> String {
     match value {
-        Value::Bulk(bytes) | Value::Simple(bytes) | Value::Error(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Bulk(bytes) | Value::Simple(bytes) | Value::Error(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+        Value::Int(number) => number.to_string(),
         other => format!("{other:?}"),
     }
 }
@@ -146,7 +179,8 @@ fn term(argument: &Value) -> String {
     let kind = field(argument, "type").map(text).expect("an argument has a type");
     let children = field(argument, "arguments");
     let token = field(argument, "token").map(text);
-    let flags: Vec<String> = field(argument, "flags").map(items).unwrap_or_default().iter().map(text).collect();
+    let flags: Vec<String> =
+        field(argument, "flags").map(items).unwrap_or_default().iter().map(text).collect();
     let has = |flag: &str| flags.iter().any(|f| f == flag);
     let base = match kind.as_str() {
         "pure-token" => token.clone().expect("a pure token has a token"),
@@ -156,6 +190,9 @@ fn term(argument: &Value) -> String {
             format!("<{}>", choices.join(" | "))
         }
         "block" => children.map(grammar).unwrap_or_default(),
+        "key" | "pattern" => {
+            format!("{kind}{}", field(argument, "key_spec_index").map_or_else(String::new, text))
+        }
         leaf => leaf.to_owned(),
     };
     let token = token.filter(|_| kind != "pure-token").map_or_else(String::new, |token| format!("{token} "));
@@ -208,19 +245,21 @@ fn spec(value: &Value) -> String {
     let flags: Vec<String> = field(value, "flags").map(items).unwrap_or_default().iter().map(text).collect();
     let part = |name: &str| {
         let step = field(value, name).expect("a key spec has two steps");
-        let fields: Vec<String> =
-            pairs(field(step, "spec").expect("a step has a spec")).iter().map(|(_, value)| text(value)).collect();
+        let fields: Vec<String> = pairs(field(step, "spec").expect("a step has a spec"))
+            .iter()
+            .map(|(_, value)| text(value))
+            .collect();
         format!("{}({})", field(step, "type").map(text).expect("a step has a type"), fields.join(","))
     };
     format!("{} {} {}", flags.join(" "), part("begin_search"), part("find_keys"))
 }
 
 /// Compares what both have; differences must be exactly the `explained` ones.
-fn check(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>, explained: &[(&str, &str)]) {
+fn check(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>, explained: &[(&str, &[&str])]) {
     let mut wrong = Vec::new();
     for (name, expected) in theirs {
         let Some(actual) = ours.get(name) else { continue };
-        let is_explained = explained.iter().any(|(explained, _)| explained == name);
+        let is_explained = explained.iter().any(|(_, names)| names.contains(&name.as_str()));
         match (actual == expected, is_explained) {
             (false, false) => wrong.push(format!("{name}\n  ours   {actual}\n  theirs {expected}")),
             (true, true) => wrong.push(format!("{name} does not differ any more")),

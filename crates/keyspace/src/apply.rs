@@ -31,7 +31,9 @@ impl Keyspace {
                 Ok(SAME)
             }
             Effect::Rename { key, to } => self.rename(db, key, to),
-            Effect::Restore { key, payload, expire, access } => self.restore(db, key, payload, expire, access),
+            Effect::Restore { key, payload, expire, access } => {
+                self.restore(db, key, payload, expire, access)
+            }
             Effect::FlushDb {} => {
                 self.flush(db);
                 Ok(SAME)
@@ -156,38 +158,83 @@ impl Keyspace {
     }
 
     fn hash(&mut self, db: u32, key: Key<'_>, edit: impl FnOnce(&mut Hash)) -> Result<Applied, BadEffect> {
-        self.edit(db, key, || Value::Hash(Hash::new()), |value| match value {
-            Value::Hash(hash) => Ok(edit(hash)),
-            _ => Err(BadEffect::Mismatch("not a hash")),
-        })
+        self.edit(
+            db,
+            key,
+            || Value::Hash(Hash::new()),
+            |value| match value {
+                Value::Hash(hash) => {
+                    edit(hash);
+                    Ok(())
+                }
+                _ => Err(BadEffect::Mismatch("not a hash")),
+            },
+        )
     }
 
     fn set(&mut self, db: u32, key: Key<'_>, edit: impl FnOnce(&mut Set)) -> Result<Applied, BadEffect> {
-        self.edit(db, key, || Value::Set(Set::new()), |value| match value {
-            Value::Set(set) => Ok(edit(set)),
-            _ => Err(BadEffect::Mismatch("not a set")),
-        })
+        self.edit(
+            db,
+            key,
+            || Value::Set(Set::new()),
+            |value| match value {
+                Value::Set(set) => {
+                    edit(set);
+                    Ok(())
+                }
+                _ => Err(BadEffect::Mismatch("not a set")),
+            },
+        )
     }
 
     fn zset(&mut self, db: u32, key: Key<'_>, edit: impl FnOnce(&mut Zset)) -> Result<Applied, BadEffect> {
-        self.edit(db, key, || Value::Zset(Zset::new()), |value| match value {
-            Value::Zset(zset) => Ok(edit(zset)),
-            _ => Err(BadEffect::Mismatch("not a sorted set")),
-        })
+        self.edit(
+            db,
+            key,
+            || Value::Zset(Zset::new()),
+            |value| match value {
+                Value::Zset(zset) => {
+                    edit(zset);
+                    Ok(())
+                }
+                _ => Err(BadEffect::Mismatch("not a sorted set")),
+            },
+        )
     }
 
     fn list(&mut self, db: u32, key: Key<'_>, edit: impl FnOnce(&mut List)) -> Result<Applied, BadEffect> {
-        self.edit(db, key, || Value::List(List::new()), |value| match value {
-            Value::List(list) => Ok(edit(list)),
-            _ => Err(BadEffect::Mismatch("not a list")),
-        })
+        self.edit(
+            db,
+            key,
+            || Value::List(List::new()),
+            |value| match value {
+                Value::List(list) => {
+                    edit(list);
+                    Ok(())
+                }
+                _ => Err(BadEffect::Mismatch("not a list")),
+            },
+        )
     }
 
-    fn stream(&mut self, db: u32, key: Key<'_>, edit: impl FnOnce(&mut Stream)) -> Result<Applied, BadEffect> {
-        self.edit(db, key, || Value::Stream(Box::default()), |value| match value {
-            Value::Stream(stream) => Ok(edit(stream)),
-            _ => Err(BadEffect::Mismatch("not a stream")),
-        })
+    fn stream(
+        &mut self,
+        db: u32,
+        key: Key<'_>,
+        edit: impl FnOnce(&mut Stream),
+    ) -> Result<Applied, BadEffect> {
+        self.edit(
+            db,
+            key,
+            || Value::Stream(Box::default()),
+            |value| match value {
+                Value::Stream(stream) => {
+                    edit(stream);
+                    Ok(())
+                }
+                _ => Err(BadEffect::Mismatch("not a stream")),
+            },
+        )
     }
 
     /// Changes the value under a key, which is created if absent and removed if left empty.
@@ -395,9 +442,17 @@ impl Keyspace {
 }
 
 fn new_text(key: &[u8], text: &[u8]) -> Entry {
-    if text.len() <= INLINE_MAX { Entry::short(key, text) } else { Entry::with_value(key, Value::Text(Text::new(text))) }
+    if text.len() <= INLINE_MAX {
+        Entry::short(key, text)
+    } else {
+        Entry::with_value(key, Value::Text(Text::new(text)))
+    }
 }
 
 fn put_text(entry: &mut Entry, text: &[u8]) {
-    if text.len() <= INLINE_MAX { entry.set_short(text) } else { entry.set_value(Value::Text(Text::new(text))) }
+    if text.len() <= INLINE_MAX {
+        entry.set_short(text)
+    } else {
+        entry.set_value(Value::Text(Text::new(text)))
+    }
 }

@@ -445,7 +445,10 @@ mod tests {
             &[1, 3, 1, b'k', 1, b'v', 0xae, 2],
         );
         check(Effect::Delete { key, cause: Cause::Expired }, &[4, 3, 1, b'k', 1]);
-        check(Effect::HashSet { key, pairs: Items::Slices(&[b"f", b"v"]) }, &[10, 3, 1, b'k', 2, 1, b'f', 1, b'v']);
+        check(
+            Effect::HashSet { key, pairs: Items::Slices(&[b"f", b"v"]) },
+            &[10, 3, 1, b'k', 2, 1, b'f', 1, b'v'],
+        );
         check(
             Effect::ZsetAdd { key, scores: Scores::Slice(&[(1.0, b"m")]) },
             &[40, 3, 1, b'k', 1, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 1, b'm'],
@@ -461,8 +464,8 @@ mod tests {
         check(Effect::SwapDb { other: 5 }, &[72, 3, 5]);
         let ids: Vec<u8> = KINDS.iter().map(|k| k.0).collect();
         let frozen = [
-            1, 2, 3, 4, 5, 6, 7, 10, 11, 20, 21, 30, 31, 32, 33, 34, 35, 40, 41, 50, 51, 52, 53, 54, 55, 56, 57, 58,
-            59, 70, 71, 72, 80, 81,
+            1, 2, 3, 4, 5, 6, 7, 10, 11, 20, 21, 30, 31, 32, 33, 34, 35, 40, 41, 50, 51, 52, 53, 54, 55, 56,
+            57, 58, 59, 70, 71, 72, 80, 81,
         ];
         assert_eq!(ids, frozen);
     }

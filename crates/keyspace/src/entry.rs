@@ -51,7 +51,8 @@ pub enum Content<'a> {
 }
 
 fn layout(tail: usize) -> Layout {
-    Layout::from_size_align(HEAD + tail, align_of::<Head>()).expect("keys and short strings are far below isize::MAX")
+    Layout::from_size_align(HEAD + tail, align_of::<Head>())
+        .expect("keys and short strings are far below isize::MAX")
 }
 
 impl Entry {
@@ -172,7 +173,8 @@ impl Entry {
         let (old, new) = (layout(key_len + old_len), layout(key_len + len));
         // SAFETY: the allocation was made with `old`; the grown part is zeroed before it can be read.
         unsafe {
-            let Some(ptr) = NonNull::new(realloc(self.ptr.as_ptr().cast(), old, new.size()).cast::<Head>()) else {
+            let Some(ptr) = NonNull::new(realloc(self.ptr.as_ptr().cast(), old, new.size()).cast::<Head>())
+            else {
                 handle_alloc_error(new)
             };
             self.ptr = ptr;

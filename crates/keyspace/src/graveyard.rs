@@ -9,31 +9,31 @@ const ENTRIES_A_STEP: usize = 64;
 
 /// What waits to be freed.
 #[derive(Default)]
-pub struct Graveyard {
+pub(crate) struct Graveyard {
     values: Vec<Box<dyn FnMut(usize) -> bool>>,
     tables: Vec<Table>,
 }
 
 impl Graveyard {
     /// Takes a value that is no longer reachable.
-    pub fn bury(&mut self, value: Value) {
+    pub(crate) fn bury(&mut self, value: Value) {
         self.values.extend(value.dismantle());
     }
 
     /// Takes a table that is no longer reachable.
-    pub fn bury_table(&mut self, table: Table) {
+    pub(crate) fn bury_table(&mut self, table: Table) {
         if !table.is_empty() {
             self.tables.push(table);
         }
     }
 
     /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.values.is_empty() && self.tables.is_empty()
     }
 
     /// Frees about `steps` nodes or entries; true while more waits.
-    pub fn free(&mut self, steps: usize) -> bool {
+    pub(crate) fn free(&mut self, steps: usize) -> bool {
         let mut left = steps;
         while left > 0 {
             if let Some(value) = self.values.last_mut() {

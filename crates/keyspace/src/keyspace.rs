@@ -134,7 +134,11 @@ impl Keyspace {
     }
 
     /// Applies a run of transactions, as it stands in a record or a snapshot; gives their number.
-    pub fn replay(&mut self, run: &[u8], mut observe: impl FnMut(u32, &Effect<'_>)) -> Result<u64, BadEffect> {
+    pub fn replay(
+        &mut self,
+        run: &[u8],
+        mut observe: impl FnMut(u32, &Effect<'_>),
+    ) -> Result<u64, BadEffect> {
         let mut reader = Reader::new(run);
         let mut transactions = 0;
         while let Some(&next) = reader.rest().first() {

@@ -1,5 +1,7 @@
 //! Effects as Redis commands: for replicas, for export, and for the test that a real server comes to the same data.
 
+use std::fmt::Display;
+
 use sessile_values::{Value, dump};
 
 use crate::effect::{Effect, End, Expire, Items, Key};
@@ -21,8 +23,8 @@ fn words(parts: &[&[u8]]) -> Words {
     parts.iter().map(|part| part.to_vec()).collect()
 }
 
-fn number(n: impl ToString) -> Vec<u8> {
-    n.to_string().into_bytes()
+fn number(n: impl Display) -> Vec<u8> {
+    format!("{n}").into_bytes()
 }
 
 fn with_items(parts: &[&[u8]], items: Items<'_>) -> Words {

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use sessile_values::{Value, dump};
 
-use crate::codec::put_varint;
+use crate::codec::{BadEffect, put_varint};
 use crate::effect::{Cause, Effect, End, Expire, Items, Key, Scores};
 use crate::entry::{Content, Entry};
 use crate::keyspace::{Db, Keyspace};
@@ -33,6 +33,7 @@ pub struct Snapshot {
     out: Vec<u8>,
     large: VecDeque<Large>,
     entries: u64,
+    looked: u64,
 }
 
 struct Source {
@@ -108,6 +109,11 @@ impl Snapshot {
         self.out.len()
     }
 
+    /// Entries that its turns have looked at so far, whether they were to be saved or not.
+    pub fn looked(&self) -> u64 {
+        self.looked
+    }
+
     /// Entries saved so far.
     pub fn entries(&self) -> u64 {
         self.entries
@@ -135,8 +141,15 @@ impl Keyspace {
         let seed = self.hash_key();
         Effect::HashSeed { high: seed.0, low: seed.1 }.encode(0, &mut out);
         out.push(END_OF_TRANSACTION);
-        self.snapshot =
-            Some(Snapshot { epoch: self.epoch, sources, position: 0, out, large: VecDeque::new(), entries: 0 });
+        self.snapshot = Some(Snapshot {
+            epoch: self.epoch,
+            sources,
+            position: 0,
+            out,
+            large: VecDeque::new(),
+            entries: 0,
+            looked: 0,
+        });
     }
 
     /// The running snapshot.
@@ -179,10 +192,31 @@ impl Keyspace {
                 break;
             }
         }
+        snapshot.looked += looked as u64;
         let bytes = std::mem::take(&mut snapshot.out);
         let complete = snapshot.sources.is_empty() && snapshot.large.is_empty();
         self.snapshot = Some(snapshot);
         (bytes, complete.then(|| self.snapshot_end()))
+    }
+
+    /// The same state, written as a snapshot and read back into a keyspace of its own. Takes as long as all data takes.
+    ///
+    /// # Panics
+    /// If a snapshot is running.
+    pub fn reloaded(&mut self) -> Result<Keyspace, BadEffect> {
+        let mut fresh = Keyspace::new(self.db_count(), self.hash_key());
+        fresh.limits = self.limits.clone();
+        fresh.clock = self.clock.clone();
+        self.snapshot_begin();
+        loop {
+            let (bytes, complete) = self.snapshot_turn(PART_BYTES);
+            fresh.replay(&bytes, |_, _| {})?;
+            if complete.is_some() {
+                break;
+            }
+        }
+        fresh.pending = std::mem::take(&mut self.pending);
+        Ok(fresh)
     }
 
     /// Saves entries of one segment until the output is `until` long; false when every table is done.
@@ -232,17 +266,26 @@ impl Large {
         let mut parts = Parts { db: self.db, key, out, end };
         let more = match &self.value {
             Value::Text(text) => {
-                let piece: Vec<u8> = text.pieces(self.next, self.next + PART_BYTES).flatten().copied().collect();
+                let piece: Vec<u8> =
+                    text.pieces(self.next, self.next + PART_BYTES).flatten().copied().collect();
                 Effect::StringAppend { key, value: &piece }.encode(self.db, parts.out);
                 self.next += piece.len();
                 self.next < text.len()
             }
-            Value::List(list) => parts.items(&mut self.next, list.len(), 1, |from, f| list.each_from(from, f), |k, v| {
-                Effect::ListPush { key: k, end: End::Right, values: v }
-            }),
-            Value::Set(set) => parts.items(&mut self.next, set.len(), 1, |from, f| set.each_from(from, f), |k, v| {
-                Effect::SetAdd { key: k, members: v }
-            }),
+            Value::List(list) => parts.items(
+                &mut self.next,
+                list.len(),
+                1,
+                |from, f| list.each_from(from, f),
+                |k, v| Effect::ListPush { key: k, end: End::Right, values: v },
+            ),
+            Value::Set(set) => parts.items(
+                &mut self.next,
+                set.len(),
+                1,
+                |from, f| set.each_from(from, f),
+                |k, v| Effect::SetAdd { key: k, members: v },
+            ),
             Value::Hash(hash) => parts.items(
                 &mut self.next,
                 hash.len(),

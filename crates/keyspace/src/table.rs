@@ -207,7 +207,9 @@ impl Table {
         loop {
             let (entries, next) = self.segment_at(cursor);
             here.clear();
-            here.extend(entries.map(|e| (position(self.key.hash(e.key())), e)).filter(|(at, _)| *at >= cursor));
+            here.extend(
+                entries.map(|e| (position(self.key.hash(e.key())), e)).filter(|(at, _)| *at >= cursor),
+            );
             here.sort_unstable_by_key(|(at, _)| *at);
             let mut last = None;
             for &(at, entry) in &here {
@@ -265,7 +267,12 @@ impl Table {
 
     /// One step of active expiry: looks at the segment that covers `cursor` if something in it may be due, calls
     /// `due` for each entry that is, and returns the next cursor with the number of entries looked at.
-    pub fn expire_step(&mut self, cursor: u64, now_ms: u64, mut due: impl FnMut(&Entry)) -> (Option<u64>, usize) {
+    pub fn expire_step(
+        &mut self,
+        cursor: u64,
+        now_ms: u64,
+        mut due: impl FnMut(&Entry),
+    ) -> (Option<u64>, usize) {
         let index = self.directory[self.slot(cursor << POSITION_SHIFT)] as usize;
         let next = self.end_of(&self.segments[index]);
         let segment = &mut self.segments[index];

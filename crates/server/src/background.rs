@@ -7,8 +7,8 @@ use sessile_config::table as names;
 use sessile_engine::Action;
 use sessile_journal::{Journal, SnapshotState};
 
-use crate::shard::Shard;
 use crate::clock;
+use crate::shard::Shard;
 
 /// Time between turns when nothing is urgent.
 const TURN: Duration = Duration::from_millis(100);
@@ -18,7 +18,7 @@ const BUSY_TURN: Duration = Duration::from_millis(1);
 const SNAPSHOT_BYTES_A_TURN: usize = 64 * 1024;
 
 /// Runs the engine's turns.
-pub async fn turns(shard: Rc<Shard>) {
+pub(crate) async fn turns(shard: Rc<Shard>) {
     let mut second = 0u64;
     loop {
         let (busy, deadline_ms) = {
@@ -29,7 +29,7 @@ pub async fn turns(shard: Rc<Shard>) {
             if now_s != second {
                 second = now_s;
                 engine.sample_rates();
-                if now_s % 10 == 0 {
+                if now_s.is_multiple_of(10) {
                     engine.check_connections();
                     keep_facts(engine.server_facts());
                 }
@@ -37,10 +37,20 @@ pub async fn turns(shard: Rc<Shard>) {
             (busy, engine.next_deadline_ms().map(|at| at.saturating_sub(engine.now_ms())))
         };
         let writing = snapshot_turn(&shard);
+        save_if_due(&shard);
         shard.after_turn();
         let pause = if busy || writing { BUSY_TURN } else { TURN };
         let pause = deadline_ms.map_or(pause, |ms| pause.min(Duration::from_millis(ms.max(1))));
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            // Sockets have their turn first.
+            () = shard.hurry.notified() => tokio::task::yield_now().await,
+        }
+        if shard.is_holding_back()
+            && let Some(journal) = &shard.journal
+        {
+            shard.balance(journal.disk.queued_bytes());
+        }
     }
 }
 
@@ -49,15 +59,16 @@ pub async fn turns(shard: Rc<Shard>) {
 const CEILING_PERCENT: u64 = 85;
 
 /// What the machine or its control group has, in bytes.
-pub fn memory_of_machine() -> u64 {
+pub(crate) fn memory_of_machine() -> u64 {
     let whole = rustix::system::sysinfo().totalram as u64;
     let limit = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group = limit("/sys/fs/cgroup/memory.max").or_else(|| limit("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    let group =
+        limit("/sys/fs/cgroup/memory.max").or_else(|| limit("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
     group.map_or(whole, |group| group.min(whole))
 }
 
 /// What data may take there.
-pub fn memory_ceiling() -> u64 {
+pub(crate) fn memory_ceiling() -> u64 {
     memory_of_machine() / 100 * CEILING_PERCENT
 }
 
@@ -165,7 +176,7 @@ fn is_grown(engine: &sessile_engine::Engine) -> bool {
 }
 
 /// Does what commands asked the server for.
-pub fn carry_out(shard: &Shard) {
+pub(crate) fn carry_out(shard: &Shard) {
     let (actions, lines) = {
         let mut engine = shard.engine.borrow_mut();
         (engine.take_actions(), engine.take_log())
@@ -193,7 +204,35 @@ pub fn carry_out(shard: &Shard) {
     }
 }
 
-/// Stops the node: what ran becomes durable first.
-pub fn shutdown(shard: &Shard, _save: Option<bool>, _force: bool) {
+/// Stops the node: what ran becomes durable first. Without a journal `dump.rdb` is the state, and is written as
+/// configured or asked for; a stop that cannot write it does not happen unless forced.
+pub(crate) fn shutdown(shard: &Shard, save: Option<bool>, force: bool) {
+    let mut engine = shard.engine.borrow_mut();
+    let keeps = shard.journal.is_none() && !engine.config().save_points().is_empty();
+    if save.unwrap_or(keeps)
+        && let Err(why) = engine.save_dump()
+    {
+        tracing::error!("{why}");
+        if !force {
+            return;
+        }
+    }
+    drop(engine);
     shard.end(Ok(()));
+}
+
+/// Without a journal: writes `dump.rdb` when a save point is reached.
+fn save_if_due(shard: &Shard) {
+    if shard.journal.is_some() {
+        return;
+    }
+    let mut engine = shard.engine.borrow_mut();
+    let (changes, age_s) = engine.unsaved();
+    let due = engine.config().save_points().iter().any(|p| changes >= p.changes && age_s >= p.seconds);
+    if due && changes > 0 {
+        match engine.save_dump() {
+            Ok(()) => tracing::info!("dump.rdb was written after {changes} changes"),
+            Err(why) => tracing::error!("{why}"),
+        }
+    }
 }

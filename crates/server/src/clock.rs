@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use sessile_engine::Now;
 
 /// The time now.
-pub fn now() -> Now {
+pub(crate) fn now() -> Now {
     let ms = |id| {
         let at = clock_gettime(id);
         at.tv_sec as u64 * 1000 + at.tv_nsec as u64 / 1_000_000
@@ -16,7 +16,7 @@ pub fn now() -> Now {
 }
 
 /// Microseconds since some moment, for durations.
-pub fn stopwatch_us() -> u64 {
+pub(crate) fn stopwatch_us() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_micros() as u64
 }

@@ -15,7 +15,7 @@ use crate::shard::Shard;
 const READ_BYTES: usize = 64 * 1024;
 
 /// A client's socket.
-pub enum Socket {
+pub(crate) enum Socket {
     /// TCP.
     Tcp(TcpStream),
     /// A unix socket.
@@ -46,7 +46,7 @@ impl Socket {
 }
 
 /// What the shard keeps of a connection, so that whoever releases a reply can send it at once.
-pub struct Conn {
+pub(crate) struct Conn {
     socket: Socket,
     /// Wakes the task: there is output that the socket did not take, or the connection is to be closed.
     pub wake: Notify,
@@ -84,7 +84,7 @@ impl Conn {
     }
 
     /// Sends what is released, and leaves to the task what the socket does not take.
-    pub fn send_or_wake(&self, shard: &Shard, id: ConnId) {
+    pub(crate) fn send_or_wake(&self, shard: &Shard, id: ConnId) {
         let sent = self.send(shard, id);
         if sent != Sent::All || shard.engine.borrow().should_close(id) {
             self.wake.notify_one();
@@ -93,7 +93,7 @@ impl Conn {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(shard: Rc<Shard>, socket: Socket, peer: Peer) {
+pub(crate) async fn serve(shard: Rc<Shard>, socket: Socket, peer: Peer) {
     let conn = Rc::new(Conn { socket, wake: Notify::new(), full: Cell::new(false) });
     let connected = {
         let mut engine = shard.engine.borrow_mut();

@@ -17,7 +17,7 @@ use crate::shard::{Shard, is_behind};
 const STOP_WAIT: Duration = Duration::from_secs(30);
 
 /// The journal with what the data thread needs around it.
-pub struct JournalLink {
+pub(crate) struct JournalLink {
     /// The journal.
     pub disk: DiskJournal,
     /// Its progress or health changed.
@@ -27,21 +27,31 @@ pub struct JournalLink {
 
 impl JournalLink {
     /// Before commands of about `bytes` run: a disk without room refuses them, unexecuted.
-    pub fn check_room(&self, engine: &mut Engine, bytes: u64) {
+    pub(crate) fn check_room(&self, engine: &mut Engine, bytes: u64, overdue: bool) {
         let refused = matches!(engine.journal_state(), JournalState::Refusing(_));
         // What a request brings in may come out several times as large in effects, but not without bound.
         let full = self.disk.room(bytes * 2 + 4096) == Room::Full;
-        if full != refused {
-            self.tell_health(engine, full);
+        if (full || overdue) != refused {
+            self.tell_health(engine, full, overdue);
         }
     }
 
-    fn tell_health(&self, engine: &mut Engine, full: bool) {
+    fn tell_health(&self, engine: &mut Engine, full: bool, overdue: bool) {
         let state = match self.disk.health() {
-            Health::Ok if full => JournalState::Refusing("the disk is full; free space and it goes on by itself".into()),
+            Health::Ok | Health::Waiting { .. } if overdue => JournalState::Refusing(
+                "more than `journal-pending-max` has waited for the disk longer than `journal-wait-max`"
+                    .into(),
+            ),
+            Health::Ok if full => {
+                JournalState::Refusing("the disk is full; free space and it goes on by itself".into())
+            }
             Health::Ok | Health::Waiting { .. } => JournalState::Open,
-            Health::Full { reason } => JournalState::Refusing(format!("{reason}; free space and it goes on by itself")),
-            dead => JournalState::Failed(format!("{dead}; reads go on, restart the node once the disk is sound")),
+            Health::Full { reason } => {
+                JournalState::Refusing(format!("{reason}; free space and it goes on by itself"))
+            }
+            dead => {
+                JournalState::Failed(format!("{dead}; reads go on, restart the node once the disk is sound"))
+            }
         };
         if *engine.journal_state() != state {
             match &state {
@@ -55,9 +65,11 @@ impl JournalLink {
 }
 
 /// Opens the journal and recovers what it holds; `None` with `appendonly no`.
-pub fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
+pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
     let Some(durability) = engine.durability() else {
-        tracing::warn!("appendonly no: nothing is journaled, an acknowledged write may be lost with the process");
+        tracing::warn!(
+            "appendonly no: nothing is journaled, an acknowledged write may be lost with the process"
+        );
         return Ok(None);
     };
     let sync = match (durability, engine.config().choice(names::APPENDFSYNC)) {
@@ -69,30 +81,48 @@ pub fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
     let waker = Arc::clone(&changed);
     let mut options = DiskOptions::default();
     options.log.segment_bytes = engine.config().memory_bytes(names::JOURNAL_SEGMENT_SIZE);
+    // A record as large as a segment would leave no room that is certain in any segment, however many are made ready.
+    let record_bytes = usize::try_from(options.log.segment_bytes / 8).unwrap_or(usize::MAX);
+    options.log.record_payload_bytes = options.log.record_payload_bytes.min(record_bytes);
     refuse_to_start_empty()?;
     let began = Instant::now();
-    let opened = DiskJournal::open(
-        Path::new("."),
-        options,
-        Arc::new(move || waker.notify_one()),
-        |batch| engine.recover(&batch.bytes, batch.last_lsn, batch.time_ms),
-    );
+    // Messages name files by whole paths: whoever reads them stands elsewhere.
+    let dir = std::env::current_dir().map_err(|error| format!("cannot tell the data directory: {error}"))?;
+    let opened = DiskJournal::open(&dir, options, Arc::new(move || waker.notify_one()), |batch| {
+        engine.recover(batch.bytes, batch.last_lsn, batch.time_ms)
+    });
     let (disk, recovery) = opened.map_err(|error| error.to_string())?;
     engine.recovered_up_to(recovery.last_lsn, recovery.time_ms);
     let worth = match sync {
         SyncPolicy::Always => "an acknowledged write survives a crash and a power cut",
-        SyncPolicy::EverySecond => "an acknowledged write survives a crash; a power cut may take the last second",
-        SyncPolicy::No => "an acknowledged write survives a crash; a power cut may take what the system had not written",
+        SyncPolicy::EverySecond => {
+            "an acknowledged write survives a crash; a power cut may take the last second"
+        }
+        SyncPolicy::No => {
+            "an acknowledged write survives a crash; a power cut may take what the system had not written"
+        }
     };
     tracing::info!(
-        "recovered {} records up to LSN {}, {} keys ({}), in {:.3} s; {worth}",
+        "recovered {} records up to LSN {} of {}, {} keys ({}), in {:.3} s; {worth}",
         recovery.records,
         recovery.last_lsn,
+        when(recovery.time_ms),
         engine.keys_by_type().iter().map(|(_, count)| count).sum::<u64>(),
-        engine.keys_by_type().iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", "),
+        engine
+            .keys_by_type()
+            .iter()
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect::<Vec<_>>()
+            .join(", "),
         began.elapsed().as_secs_f64(),
     );
     Ok(Some(JournalLink { disk, changed, sync }))
+}
+
+/// A record's time for people: how long ago that is.
+fn when(time_ms: u64) -> String {
+    let ago_s = crate::clock::now().wall_ms.saturating_sub(time_ms) / 1000;
+    if time_ms == 0 { "no time (the journal is new)".into() } else { format!("{ago_s} s ago") }
 }
 
 /// Swapping the image must never start empty: what an earlier server left is loaded, or stops the start.
@@ -108,7 +138,7 @@ fn refuse_to_start_empty() -> Result<(), String> {
 }
 
 /// Hands effects to the journal as soon as the tasks that are ready now have had their turn.
-pub async fn hand_over(shard: Rc<Shard>) {
+pub(crate) async fn hand_over(shard: Rc<Shard>) {
     let Some(journal) = &shard.journal else { return };
     loop {
         shard.flush.notified().await;
@@ -132,7 +162,7 @@ fn hand_over_now(shard: &Shard, journal: &JournalLink) {
 }
 
 /// Follows the journal's progress and opens the gates.
-pub async fn follow(shard: Rc<Shard>) {
+pub(crate) async fn follow(shard: Rc<Shard>) {
     let Some(journal) = &shard.journal else { return };
     tell_progress(&shard, journal);
     loop {
@@ -149,7 +179,7 @@ fn tell_progress(shard: &Shard, journal: &JournalLink) {
         engine.set_time(crate::clock::now());
         engine.advance(Gate { written: progress.written, durable: progress.durable });
         let full = journal.disk.room(4096) == Room::Full;
-        journal.tell_health(&mut engine, full);
+        journal.tell_health(&mut engine, full, shard.overdue.get());
         let facts = engine.server_facts();
         facts.progress = (progress.written, progress.durable);
         let sizes = journal.disk.sizes();
@@ -159,7 +189,7 @@ fn tell_progress(shard: &Shard, journal: &JournalLink) {
 }
 
 /// At a stop: everything that ran becomes durable, and its replies leave.
-pub async fn finish(shard: &Rc<Shard>) {
+pub(crate) async fn finish(shard: &Rc<Shard>) {
     let Some(journal) = &shard.journal else { return };
     hand_over_now(shard, journal);
     journal.disk.hasten(shard.engine.borrow().last_lsn());

@@ -22,11 +22,13 @@ DIR is the server's data directory (default: ./sessile-data). Stop the server fi
 ";
 
 /// Runs the words behind `sessile journal`.
-pub fn run(args: &[String]) -> ExitCode {
+pub(crate) fn run(args: &[String]) -> ExitCode {
     let consent = args.iter().any(|a| a == "--lose-what-follows");
     let mut words = args.iter().filter(|a| !a.starts_with("--"));
     let verb = words.next().map_or("", String::as_str);
-    let dir = Path::new(words.next().map_or("sessile-data", String::as_str)).join(JOURNAL_DIR_NAME);
+    let dir = Path::new(words.next().map_or("sessile-data", String::as_str));
+    // A refused start names the journal's own directory.
+    let dir = if dir.ends_with(JOURNAL_DIR_NAME) { dir.to_owned() } else { dir.join(JOURNAL_DIR_NAME) };
     let outcome = match verb {
         "check" => check(&dir),
         "dump" => dump(&dir),
@@ -129,7 +131,7 @@ fn render_commands(dir: &Path) -> Result<bool, String> {
     let entropy = DiskOptions::default().log.entropy;
     Log::open(open(dir)?, LogOptions::new(entropy), |batch| {
         if failed.is_none()
-            && let Err(why) = render_run(&mut keyspace, &batch.bytes, &mut selected, &mut out)
+            && let Err(why) = render_run(&mut keyspace, batch.bytes, &mut selected, &mut out)
         {
             failed = Some(why);
         }
@@ -140,7 +142,12 @@ fn render_commands(dir: &Path) -> Result<bool, String> {
     failed.map_or(Ok(true), Err)
 }
 
-fn render_run(keyspace: &mut Keyspace, run: &[u8], selected: &mut u32, out: &mut impl Write) -> Result<(), String> {
+fn render_run(
+    keyspace: &mut Keyspace,
+    run: &[u8],
+    selected: &mut u32,
+    out: &mut impl Write,
+) -> Result<(), String> {
     let mut reader = Reader::new(run);
     while let Some(&next) = reader.rest().first() {
         if next == END_OF_TRANSACTION {

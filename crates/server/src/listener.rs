@@ -18,7 +18,7 @@ use crate::shard::Shard;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket that listens.
-pub enum Listener {
+pub(crate) enum Listener {
     /// TCP.
     Tcp(TcpListener),
     /// A unix socket and its path.
@@ -26,7 +26,7 @@ pub enum Listener {
 }
 
 /// Opens every socket that the configuration asks for.
-pub fn bind(engine: &mut Engine) -> Result<Vec<Listener>, String> {
+pub(crate) fn bind(engine: &mut Engine) -> Result<Vec<Listener>, String> {
     let config = engine.config();
     let port = config.port(names::PORT);
     let backlog = config.int(names::TCP_BACKLOG) as i32;
@@ -105,7 +105,7 @@ fn bind_unix(path: &str, mode: u32) -> std::io::Result<Listener> {
 
 impl Listener {
     /// Takes connections in for ever.
-    pub async fn accept(self, shard: Rc<Shard>) {
+    pub(crate) async fn accept(self, shard: Rc<Shard>) {
         loop {
             let accepted = match &self {
                 Listener::Tcp(listener) => listener.accept().await.map(|(stream, addr)| {

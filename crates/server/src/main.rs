@@ -5,6 +5,7 @@
 mod background;
 mod clock;
 mod connection;
+mod dump_file;
 mod journal_link;
 mod journal_tool;
 mod listener;
@@ -48,7 +49,11 @@ fn main() -> ExitCode {
     }
     match args.first().and_then(|a| a.to_str()) {
         Some("--version" | "-v") => {
-            println!("sessile {} (compatible with Redis {})", env!("CARGO_PKG_VERSION"), sessile_engine::REDIS_VERSION);
+            println!(
+                "sessile {} (compatible with Redis {})",
+                env!("CARGO_PKG_VERSION"),
+                sessile_engine::REDIS_VERSION
+            );
             ExitCode::SUCCESS
         }
         Some("--help" | "-h") => {

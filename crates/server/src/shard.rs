@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use sessile_config::{Config, table as names};
 use sessile_engine::{ConnId, Engine, Options};
@@ -12,10 +13,10 @@ use tokio::sync::Notify;
 
 use crate::connection::Conn;
 use crate::journal_link::JournalLink;
-use crate::{background, clock, journal_link, listener, signals};
+use crate::{background, clock, dump_file, journal_link, listener, signals};
 
 /// What the tasks of the data thread share.
-pub struct Shard {
+pub(crate) struct Shard {
     /// The engine.
     pub engine: RefCell<Engine>,
     /// The journal, unless `appendonly no`.
@@ -29,14 +30,21 @@ pub struct Shard {
     pub stop: Notify,
     /// Sockets are not read: too much is not durable yet.
     holding_back: Cell<bool>,
+    /// Since when they are not.
+    held_since: Cell<Option<Instant>>,
+    /// They were not read for `journal-wait-max`: commands are read again and writes refused, unexecuted.
+    pub overdue: Cell<bool>,
     pending_max_bytes: u64,
+    wait_max: Duration,
+    /// A turn of the engine is wanted at once.
+    pub hurry: Notify,
     /// `None` while running; then how the process ends.
     pub ending: RefCell<Option<Result<(), String>>>,
 }
 
 impl Shard {
     /// Remembers a connection's socket.
-    pub fn register(&self, id: ConnId, conn: Rc<Conn>) {
+    pub(crate) fn register(&self, id: ConnId, conn: Rc<Conn>) {
         let mut conns = self.conns.borrow_mut();
         if conns.len() <= id {
             conns.resize_with(id + 1, || None);
@@ -45,31 +53,34 @@ impl Shard {
     }
 
     /// Forgets it.
-    pub fn forget(&self, id: ConnId) {
+    pub(crate) fn forget(&self, id: ConnId) {
         self.conns.borrow_mut()[id] = None;
     }
 
     /// Gives bytes from a socket to the engine.
-    pub fn feed(&self, id: ConnId, bytes: &[u8]) {
+    pub(crate) fn feed(&self, id: ConnId, bytes: &[u8]) {
         let mut engine = self.engine.borrow_mut();
         engine.set_time(clock::now());
         if let Some(journal) = &self.journal {
-            journal.check_room(&mut engine, bytes.len() as u64);
+            journal.check_room(&mut engine, bytes.len() as u64, self.overdue.get());
         }
         engine.feed(id, bytes);
     }
 
     /// After anything that ran commands: hands effects on, sends what others are to get.
-    pub fn after_turn(&self) {
+    pub(crate) fn after_turn(&self) {
         if self.engine.borrow().batch_bytes() > 0 {
             self.flush.notify_one();
         }
         self.send_ready();
         background::carry_out(self);
+        if self.engine.borrow().has_resumable() {
+            self.hurry.notify_one();
+        }
     }
 
     /// Sends to every connection that has released output.
-    pub fn send_ready(&self) {
+    pub(crate) fn send_ready(&self) {
         let ready = self.engine.borrow_mut().take_ready();
         for id in ready {
             let conn = self.conns.borrow().get(id).cloned().flatten();
@@ -80,21 +91,25 @@ impl Shard {
     }
 
     /// Whether sockets are not read for now.
-    pub fn is_holding_back(&self) -> bool {
+    pub(crate) fn is_holding_back(&self) -> bool {
         self.holding_back.get()
     }
 
     /// Looks again whether too much waits for the journal; wakes everybody when it no longer does.
-    pub fn balance(&self, queued_bytes: u64) {
+    pub(crate) fn balance(&self, queued_bytes: u64) {
         let pending = queued_bytes + self.engine.borrow().batch_bytes() as u64;
-        let was = self.holding_back.replace(pending > self.pending_max_bytes);
+        let too_much = pending > self.pending_max_bytes;
+        let since = too_much.then(|| self.held_since.get().unwrap_or_else(Instant::now));
+        self.held_since.set(since);
+        self.overdue.set(since.is_some_and(|since| since.elapsed() >= self.wait_max));
+        let was = self.holding_back.replace(too_much && !self.overdue.get());
         if was && !self.holding_back.get() {
             self.conns.borrow().iter().flatten().for_each(|conn| conn.wake.notify_one());
         }
     }
 
     /// Ends the process when the tasks have finished what they must.
-    pub fn end(&self, how: Result<(), String>) {
+    pub(crate) fn end(&self, how: Result<(), String>) {
         self.ending.borrow_mut().get_or_insert(how);
         self.stop.notify_waiters();
         self.stop.notify_one();
@@ -102,7 +117,7 @@ impl Shard {
 }
 
 /// Recovers, serves, and returns when the node was stopped.
-pub fn run(config: Config, config_file: String) -> Result<(), String> {
+pub(crate) fn run(config: Config, config_file: String) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(31)
@@ -113,15 +128,24 @@ pub fn run(config: Config, config_file: String) -> Result<(), String> {
 
 async fn serve(config: Config, config_file: String) -> Result<(), String> {
     let seed = random_seed()?;
-    let mut engine = Engine::new(Options { config, seed, now: clock::now(), stopwatch_us: clock::stopwatch_us });
+    let mut engine =
+        Engine::new(Options { config, seed, now: clock::now(), stopwatch_us: clock::stopwatch_us });
     let facts = engine.server_facts();
     facts.config_file = config_file;
     facts.memory_ceiling_bytes = background::memory_ceiling();
     facts.rewrite_config = crate::startup::rewrite_config;
     facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
+    engine.server_facts().write_dump = dump_file::write;
     let journal = journal_link::open(&mut engine)?;
+    let fresh = engine.last_lsn() == 0;
     engine.open_for_service();
+    if fresh {
+        dump_file::load(&mut engine)?
+    } else {
+        dump_file::note_unused(engine.config())
+    }
     let pending_max_bytes = engine.config().memory_bytes(names::JOURNAL_PENDING_MAX);
+    let wait_max = Duration::from_millis(engine.config().int(names::JOURNAL_WAIT_MAX) as u64);
     let listeners = listener::bind(&mut engine)?;
     let shard = Rc::new(Shard {
         engine: RefCell::new(engine),
@@ -131,7 +155,11 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
         flush: Notify::new(),
         stop: Notify::new(),
         holding_back: Cell::new(false),
+        held_since: Cell::new(None),
+        overdue: Cell::new(false),
         pending_max_bytes,
+        wait_max,
+        hurry: Notify::new(),
         ending: RefCell::new(None),
     });
     signals::watch(&shard)?;
@@ -160,7 +188,7 @@ fn random_seed() -> Result<u64, String> {
 }
 
 /// Whether a shard has a journal that still has work in flight.
-pub fn is_behind(shard: &Shard) -> bool {
+pub(crate) fn is_behind(shard: &Shard) -> bool {
     let Some(journal) = &shard.journal else { return false };
     let lsn = shard.engine.borrow().last_lsn();
     journal.disk.health().is_alive() && journal.disk.progress().durable < lsn

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::shard::Shard;
 
 /// Stops the node on SIGTERM and SIGINT.
-pub fn watch(shard: &Rc<Shard>) -> Result<(), String> {
+pub(crate) fn watch(shard: &Rc<Shard>) -> Result<(), String> {
     for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
         let mut stream = signal(kind).map_err(|error| format!("cannot watch for {name}: {error}"))?;
         let shard = Rc::clone(shard);
@@ -23,7 +23,7 @@ pub fn watch(shard: &Rc<Shard>) -> Result<(), String> {
 }
 
 /// Says READY=1 to systemd, where it asked for that.
-pub fn tell_ready() {
+pub(crate) fn tell_ready() {
     if let Ok(path) = std::env::var("NOTIFY_SOCKET")
         && let Ok(socket) = UnixDatagram::unbound()
     {

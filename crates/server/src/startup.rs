@@ -1,5 +1,6 @@
 //! From the command line to a serving node: configuration, log, data directory, recovery.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ use crate::{logging, shard};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs `redis-server`'s command line.
-pub fn serve(persona: Persona, args: &[Vec<u8>]) -> ExitCode {
+pub(crate) fn serve(persona: Persona, args: &[Vec<u8>]) -> ExitCode {
     let action = match sessile_config::args::parse(args) {
         Ok(action) => action,
         Err(error) => return fail(&error.to_string()),
@@ -26,10 +27,14 @@ pub fn serve(persona: Persona, args: &[Vec<u8>]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Action::Help => {
-            println!("Usage: sessile [server] [FILE|-] [--directive value ...]\nEvery directive of redis.conf is a flag.");
+            println!(
+                "Usage: sessile [server] [FILE|-] [--directive value ...]\nEvery directive of redis.conf is a flag."
+            );
             ExitCode::SUCCESS
         }
-        Action::TestMemory { .. } => fail("--test-memory is not offered; use memtester or the firmware's test"),
+        Action::TestMemory { .. } => {
+            fail("--test-memory is not offered; use memtester or the firmware's test")
+        }
         Action::CheckSystem => {
             println!("Nothing to check: no fork, no overcommit, no transparent huge pages are needed.");
             ExitCode::SUCCESS
@@ -40,7 +45,8 @@ pub fn serve(persona: Persona, args: &[Vec<u8>]) -> ExitCode {
 
 /// One sentence on standard error, and the exit code of a refused start.
 fn fail(why: &str) -> ExitCode {
-    eprintln!("sessile: {why}");
+    // Standard error may be a file on the very disk that is full: the exit code has to do then.
+    let _ = writeln!(std::io::stderr(), "sessile: {why}");
     ExitCode::FAILURE
 }
 
@@ -78,13 +84,13 @@ fn configuration(persona: Persona, run: &Run) -> Result<(Config, Vec<Notice>), S
     let mut documents = Vec::new();
     if let Some(file) = &run.file {
         let path = String::from_utf8_lossy(file).into_owned();
-        documents.push(document(&path, read(&path)?)?);
+        documents.push(document(&path, &read(&path)?)?);
     }
     if run.stdin {
         let mut text = Vec::new();
         std::io::Read::read_to_end(&mut std::io::stdin(), &mut text)
             .map_err(|error| format!("cannot read the configuration from standard input: {error}"))?;
-        documents.push(document("standard input", text)?);
+        documents.push(document("standard input", &text)?);
     }
     let environment: Vec<(String, Vec<u8>)> = std::env::vars_os()
         .filter_map(|(name, value)| {
@@ -102,8 +108,8 @@ fn read(path: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Parses a file and puts its includes in place.
-fn document(name: &str, text: Vec<u8>) -> Result<Document, String> {
-    let mut document = Document::parse(name, &text).map_err(|error| error.to_string())?;
+fn document(name: &str, text: &[u8]) -> Result<Document, String> {
+    let mut document = Document::parse(name, text).map_err(|error| error.to_string())?;
     while let Some(include) = document.next_include() {
         let path = String::from_utf8_lossy(include).into_owned();
         let text = read(&path)?;
@@ -118,17 +124,22 @@ fn read_password_file(config: &mut Config) -> Result<(), String> {
     if path.is_empty() {
         return Ok(());
     }
-    let text = std::fs::read(&path).map_err(|error| format!("cannot read requirepass-file {path}: {error}"))?;
+    let text =
+        std::fs::read(&path).map_err(|error| format!("cannot read requirepass-file {path}: {error}"))?;
     let password = text.strip_suffix(b"\n").unwrap_or(&text);
     let asker = sessile_config::Asker { local: true, loading: false };
-    config.set(b"requirepass", password, asker).map(|_| ()).map_err(|error| format!("requirepass-file {path}: {error}"))
+    config
+        .set(b"requirepass", password, asker)
+        .map(|_| ())
+        .map_err(|error| format!("requirepass-file {path}: {error}"))
 }
 
 /// The data directory is the working directory, as in Redis: relative paths in the configuration are below it.
 fn enter_dir(config: &Config) -> Result<(), String> {
     let dir = config.text(names::DIR).into_owned();
     let hint = "check `dir` and its permissions";
-    std::fs::create_dir_all(&dir).map_err(|error| format!("cannot create the data directory {dir}: {error}; {hint}"))?;
+    std::fs::create_dir_all(&dir)
+        .map_err(|error| format!("cannot create the data directory {dir}: {error}; {hint}"))?;
     std::env::set_current_dir(Path::new(&dir))
         .map_err(|error| format!("cannot enter the data directory {dir}: {error}; {hint}"))
 }
@@ -141,15 +152,14 @@ fn write_pidfile(path: &str) -> Result<(), String> {
         .map_err(|error| format!("cannot write the pid file {path}: {error}"))
 }
 
-
 /// CONFIG REWRITE: the old file keeps its comments; the new one takes its place whole or not at all.
-pub fn rewrite_config(path: &str, config: &Config) -> Result<(), String> {
+pub(crate) fn rewrite_config(path: &str, config: &Config) -> Result<(), String> {
     let old = std::fs::read(path).unwrap_or_default();
     let new = sessile_config::rewrite(&old, config);
     let beside = format!("{path}.new");
     let write = || -> std::io::Result<()> {
         let mut file = std::fs::File::create(&beside)?;
-        std::io::Write::write_all(&mut file, &new)?;
+        Write::write_all(&mut file, &new)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)
     };

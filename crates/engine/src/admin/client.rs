@@ -1,6 +1,6 @@
 //! CLIENT: what connections are called, who they are, and how they behave.
 
-use sessile_command::{Arity, ArgsExt, Docs, Error, Flags, Outcome, is};
+use sessile_command::{ArgsExt, Arity, Docs, Error, Flags, Outcome, is};
 use sessile_resp::{Args, Proto, Reply};
 
 use super::connection::check_name;
@@ -29,17 +29,39 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
     "client",
     Arity::AtLeast(2),
     Flags::NONE,
-    Docs { summary: "Manages connections.", syntax: "", since: "2.4.0", group: "connection", complexity: "O(1)" },
+    Docs {
+        summary: "Manages connections.",
+        syntax: "",
+        since: "2.4.0",
+        group: "connection",
+        complexity: "O(1)",
+    },
     SessionRun::Container(SUBCOMMANDS),
 )];
 
 static SUBCOMMANDS: &[SessionCommand] = &[
-    sub("caching", Arity::Exactly(3), PLAIN, "Asks for tracking of the next command.", "<YES | NO>", "6.0.0", caching),
+    sub(
+        "caching",
+        Arity::Exactly(3),
+        PLAIN,
+        "Asks for tracking of the next command.",
+        "<YES | NO>",
+        "6.0.0",
+        caching,
+    ),
     sub("getname", Arity::Exactly(2), PLAIN, "Gives the connection's name.", "", "2.6.9", getname),
-    sub("getredir", Arity::Exactly(2), PLAIN, "Gives where invalidations go.", "", "6.0.0", |_, _, _, out| {
-        out.int(-1);
-        Ok(())
-    }),
+    sub(
+        "getredir",
+        Arity::Exactly(2),
+        PLAIN,
+        "Gives where invalidations go.",
+        "",
+        "6.0.0",
+        |_, _, _, out| {
+            out.int(-1);
+            Ok(())
+        },
+    ),
     sub("help", Arity::Exactly(2), PLAIN, "Lists the subcommands.", "", "5.0.0", |_, _, _, out| {
         super::help(out, "CLIENT", HELP)
     }),
@@ -47,11 +69,19 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         out.int(engine.session_mut(conn).id as i64);
         Ok(())
     }),
-    sub("info", Arity::Exactly(2), PLAIN, "Describes the connection.", "", "6.2.0", |engine, conn, _, out| {
-        let line = engine.describe(engine.session(conn).expect("it asks"));
-        out.verbatim("txt", (line + "\n").as_bytes());
-        Ok(())
-    }),
+    sub(
+        "info",
+        Arity::Exactly(2),
+        PLAIN,
+        "Describes the connection.",
+        "",
+        "6.2.0",
+        |engine, conn, _, out| {
+            let line = engine.describe(engine.session(conn).expect("it asks"));
+            out.verbatim("txt", (line + "\n").as_bytes());
+            Ok(())
+        },
+    ),
     sub(
         "kill",
         Arity::AtLeast(3),
@@ -71,33 +101,89 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         "2.4.0",
         list,
     ),
-    sub("no-evict", Arity::Exactly(3), ADMIN, "Keeps the connection from being closed for memory.", "<ON | OFF>", "7.0.0", |engine, conn, args, out| {
-        engine.session_mut(conn).no_evict = on_or_off(&args[2])?;
-        out.ok();
-        Ok(())
-    }),
-    sub("no-touch", Arity::Exactly(3), PLAIN, "Keeps the connection's reads from counting as accesses.", "<ON | OFF>", "7.2.0", |engine, conn, args, out| {
-        engine.session_mut(conn).no_touch = on_or_off(&args[2])?;
-        out.ok();
-        Ok(())
-    }),
-    sub("pause", Arity::AtLeast(3), ADMIN, "Holds commands up for a while.", "timeout:integer [WRITE | ALL]", "3.0.0", pause),
-    sub("reply", Arity::Exactly(3), PLAIN, "Chooses whether replies are sent.", "<ON | OFF | SKIP>", "3.2.0", reply),
-    sub("setinfo", Arity::Exactly(4), PLAIN, "Says which library the client uses.", "<LIB-NAME libname | LIB-VER libver>", "7.2.0", setinfo),
+    sub(
+        "no-evict",
+        Arity::Exactly(3),
+        ADMIN,
+        "Keeps the connection from being closed for memory.",
+        "<ON | OFF>",
+        "7.0.0",
+        |engine, conn, args, out| {
+            engine.session_mut(conn).no_evict = on_or_off(&args[2])?;
+            out.ok();
+            Ok(())
+        },
+    ),
+    sub(
+        "no-touch",
+        Arity::Exactly(3),
+        PLAIN,
+        "Keeps the connection's reads from counting as accesses.",
+        "<ON | OFF>",
+        "7.2.0",
+        |engine, conn, args, out| {
+            engine.session_mut(conn).no_touch = on_or_off(&args[2])?;
+            out.ok();
+            Ok(())
+        },
+    ),
+    sub(
+        "pause",
+        Arity::AtLeast(3),
+        ADMIN,
+        "Holds commands up for a while.",
+        "timeout:integer [WRITE | ALL]",
+        "3.0.0",
+        pause,
+    ),
+    sub(
+        "reply",
+        Arity::Exactly(3),
+        PLAIN,
+        "Chooses whether replies are sent.",
+        "<ON | OFF | SKIP>",
+        "3.2.0",
+        reply,
+    ),
+    sub(
+        "setinfo",
+        Arity::Exactly(4),
+        PLAIN,
+        "Says which library the client uses.",
+        "<LIB-NAME libname | LIB-VER libver>",
+        "7.2.0",
+        setinfo,
+    ),
     sub("setname", Arity::Exactly(3), PLAIN, "Names the connection.", "connection-name", "2.6.9", setname),
     sub("tracking", Arity::AtLeast(3), PLAIN, "Asks for invalidations.", "<ON | OFF>", "6.0.0", tracking),
-    sub("trackinginfo", Arity::Exactly(2), PLAIN, "Describes the connection's tracking.", "", "6.2.0", |_, _, _, out| {
-        out.map(3);
-        out.bulk(b"flags");
-        out.set(1);
-        out.bulk(b"off");
-        out.bulk(b"redirect");
-        out.int(-1);
-        out.bulk(b"prefixes");
-        out.array(0);
-        Ok(())
-    }),
-    sub("unblock", Arity::AtLeast(3), ADMIN, "Ends a connection's wait.", "client-id [TIMEOUT | ERROR]", "5.0.0", unblock),
+    sub(
+        "trackinginfo",
+        Arity::Exactly(2),
+        PLAIN,
+        "Describes the connection's tracking.",
+        "",
+        "6.2.0",
+        |_, _, _, out| {
+            out.map(3);
+            out.bulk(b"flags");
+            out.set(1);
+            out.bulk(b"off");
+            out.bulk(b"redirect");
+            out.int(-1);
+            out.bulk(b"prefixes");
+            out.array(0);
+            Ok(())
+        },
+    ),
+    sub(
+        "unblock",
+        Arity::AtLeast(3),
+        ADMIN,
+        "Ends a connection's wait.",
+        "client-id [TIMEOUT | ERROR]",
+        "5.0.0",
+        unblock,
+    ),
     sub("unpause", Arity::Exactly(2), ADMIN, "Lets commands go on.", "", "6.2.0", |engine, _, _, out| {
         engine.unpause();
         out.ok();
@@ -137,7 +223,9 @@ fn on_or_off(arg: &[u8]) -> Result<bool, Error> {
 }
 
 fn caching(_: &mut Engine, _: ConnId, _: Args<'_>, _: &mut Reply<'_>) -> Outcome {
-    Err(Error::new("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"))
+    Err(Error::new(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+    ))
 }
 
 fn tracking(_: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
@@ -150,7 +238,11 @@ fn tracking(_: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> O
 
 fn getname(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     let name = &engine.session_mut(conn).name;
-    if name.is_empty() { out.null() } else { out.bulk(name) }
+    if name.is_empty() {
+        out.null()
+    } else {
+        out.bulk(name)
+    }
     Ok(())
 }
 
@@ -174,7 +266,9 @@ fn setinfo(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_
         return Err(Error::text(text));
     };
     if !args[3].iter().all(|b| (b'!'..=b'~').contains(b)) {
-        return Err(Error::text(format!("ERR {what} cannot contain spaces, newlines or special characters.")));
+        return Err(Error::text(format!(
+            "ERR {what} cannot contain spaces, newlines or special characters."
+        )));
     }
     *slot = args[3].to_vec();
     out.ok();
@@ -358,7 +452,8 @@ impl Engine {
         let now_ms = self.now_ms();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let last = session.last_command.map_or("NULL", |e| &e.full_name);
-        let (multi, multi_bytes) = session.multi.as_ref().map_or((-1, 0), |m| (m.queued.len() as i64, m.bytes));
+        let (multi, multi_bytes) =
+            session.multi.as_ref().map_or((-1, 0), |m| (m.queued.len() as i64, m.bytes));
         format!(
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} \
              qbuf-free={} argv-mem=0 multi-mem={} rbs=1024 rbp=0 obl={} oll=0 omem={} tot-mem={} events={} cmd={} \
@@ -400,19 +495,19 @@ impl Engine {
     /// CLIENT UNPAUSE.
     pub(crate) fn unpause(&mut self) {
         self.paused_until_ms = 0;
-        let held: Vec<ConnId> = self.all_sessions().filter(|(_, s)| !s.input.is_empty()).map(|(conn, _)| conn).collect();
+        let held: Vec<ConnId> =
+            self.all_sessions().filter(|(_, s)| !s.input.is_empty()).map(|(conn, _)| conn).collect();
         self.resumable.extend(held);
     }
 
     /// Unblocks after the running command, whose transaction is still open.
     fn unblock_later(&mut self, conn: ConnId, error: bool) -> bool {
-        if !self.session(conn).is_some_and(|s| s.blocked.is_some()) {
+        if self.session(conn).is_none_or(|s| s.blocked.is_none()) {
             return false;
         }
         self.unblocks.push((conn, error));
         true
     }
-
 }
 
 fn flags(session: &Session) -> String {

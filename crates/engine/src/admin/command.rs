@@ -15,7 +15,15 @@ use crate::table::{Entry, SessionCommand, SessionRun, Table};
 const PLAIN: Flags = Flags::LOADING.and(Flags::STALE);
 
 const fn entry(name: &'static str, arity: Arity, docs: Docs, run: SessionRun) -> SessionCommand {
-    let command = Command { name, arity, keys: Keys::None, acl: Acl::CONNECTION, flags: PLAIN, docs, run: Run::Session };
+    let command = Command {
+        name,
+        arity,
+        keys: Keys::None,
+        acl: Acl::CONNECTION,
+        flags: PLAIN,
+        docs,
+        run: Run::Session,
+    };
     SessionCommand { command, run, runs_in_multi: false, runs_subscribed: false }
 }
 
@@ -24,14 +32,23 @@ const fn text(summary: &'static str, syntax: &'static str, since: &'static str) 
 }
 
 /// This file's entries. COMMAND answers by itself too, so it chooses among its subcommands itself.
-pub(crate) static COMMANDS: &[SessionCommand] =
-    &[entry("command", Arity::AtLeast(1), text("Describes all commands.", "", "2.8.13"), SessionRun::Do(command))];
+pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
+    "command",
+    Arity::AtLeast(1),
+    text("Describes all commands.", "", "2.8.13"),
+    SessionRun::Do(command),
+)];
 
 static SUBCOMMANDS: &[SessionCommand] = &[
-    entry("count", Arity::Exactly(2), text("Counts the commands.", "", "2.8.13"), SessionRun::Do(|engine, _, _, out| {
-        out.int(engine.table.iter().count() as i64);
-        Ok(())
-    })),
+    entry(
+        "count",
+        Arity::Exactly(2),
+        text("Counts the commands.", "", "2.8.13"),
+        SessionRun::Do(|engine, _, _, out| {
+            out.int(engine.table.iter().count() as i64);
+            Ok(())
+        }),
+    ),
     entry(
         "docs",
         Arity::AtLeast(2),
@@ -53,9 +70,12 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         text("Finds the keys of a request and what it does to them.", "command [arg [arg ...]]", "7.0.0"),
         SessionRun::Do(|engine, _, args, out| get_keys(engine.table, args.from(2), true, out)),
     ),
-    entry("help", Arity::Exactly(2), text("Lists the subcommands.", "", "5.0.0"), SessionRun::Do(|_, _, _, out| {
-        super::help(out, "COMMAND", HELP)
-    })),
+    entry(
+        "help",
+        Arity::Exactly(2),
+        text("Lists the subcommands.", "", "5.0.0"),
+        SessionRun::Do(|_, _, _, out| super::help(out, "COMMAND", HELP)),
+    ),
     entry(
         "info",
         Arity::AtLeast(2),
@@ -77,7 +97,11 @@ static SUBCOMMANDS: &[SessionCommand] = &[
     entry(
         "list",
         Arity::AtLeast(2),
-        text("Lists commands.", "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]", "7.0.0"),
+        text(
+            "Lists commands.",
+            "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+            "7.0.0",
+        ),
         SessionRun::Do(list),
     ),
 ];
@@ -195,7 +219,9 @@ fn list(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> 
             } else if is(&args[3], "ACLCAT") {
                 let wanted = value.to_ascii_lowercase();
                 Box::new(move |it| {
-                    info::categories(it).iter().any(|category| category.as_bytes().get(1..) == Some(&wanted[..]))
+                    info::categories(it)
+                        .iter()
+                        .any(|category| category.as_bytes().get(1..) == Some(&wanted[..]))
                 })
             } else if is(&args[3], "PATTERN") {
                 Box::new(|it| glob::matches(value, it.full_name.as_bytes(), true))
@@ -252,7 +278,8 @@ fn get_keys(table: &Table, args: Args<'_>, flags: bool, out: &mut Reply<'_>) -> 
         }
         out.array(2);
         out.bulk(&args[index]);
-        let access = specs::narrowed(&told.full_name, args).unwrap_or_else(|| specs::access(&specs, index, &found));
+        let access =
+            specs::narrowed(&told.full_name, args).unwrap_or_else(|| specs::access(&specs, index, &found));
         out.set(access.len());
         access.iter().for_each(|flag| out.simple(flag));
     }

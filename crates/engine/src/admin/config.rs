@@ -27,24 +27,46 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         docs("Gives directives.", "parameter [parameter ...]", "2.0.0"),
         SessionRun::Do(get),
     ),
-    entry("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), docs("Lists the subcommands.", "", "5.0.0"), SessionRun::Do(|_, _, _, out| {
-        super::help(out, "CONFIG", &[
-            "GET <pattern>",
-            "    Return parameters matching the glob-like <pattern> and their values.",
-            "SET <directive> <value>",
-            "    Set the configuration <directive> to <value>.",
-            "RESETSTAT",
-            "    Reset statistics reported by the INFO command.",
-            "REWRITE",
-            "    Rewrite the configuration file.",
-        ])
-    })),
-    entry("resetstat", Arity::Exactly(2), ADMIN, docs("Sets the counters of INFO to zero.", "", "2.0.0"), SessionRun::Do(|engine, _, _, out| {
-        engine.stats.reset();
-        out.ok();
-        Ok(())
-    })),
-    entry("rewrite", Arity::Exactly(2), ADMIN, docs("Writes the directives into the configuration file.", "", "2.8.0"), SessionRun::Do(rewrite)),
+    entry(
+        "help",
+        Arity::Exactly(2),
+        Flags::LOADING.and(Flags::STALE),
+        docs("Lists the subcommands.", "", "5.0.0"),
+        SessionRun::Do(|_, _, _, out| {
+            super::help(
+                out,
+                "CONFIG",
+                &[
+                    "GET <pattern>",
+                    "    Return parameters matching the glob-like <pattern> and their values.",
+                    "SET <directive> <value>",
+                    "    Set the configuration <directive> to <value>.",
+                    "RESETSTAT",
+                    "    Reset statistics reported by the INFO command.",
+                    "REWRITE",
+                    "    Rewrite the configuration file.",
+                ],
+            )
+        }),
+    ),
+    entry(
+        "resetstat",
+        Arity::Exactly(2),
+        ADMIN,
+        docs("Sets the counters of INFO to zero.", "", "2.0.0"),
+        SessionRun::Do(|engine, _, _, out| {
+            engine.stats.reset();
+            out.ok();
+            Ok(())
+        }),
+    ),
+    entry(
+        "rewrite",
+        Arity::Exactly(2),
+        ADMIN,
+        docs("Writes the directives into the configuration file.", "", "2.8.0"),
+        SessionRun::Do(rewrite),
+    ),
     entry(
         "set",
         Arity::AtLeast(4),
@@ -83,10 +105,12 @@ fn set(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -
     if args.len() % 2 == 1 {
         return Err(Error::arity("config|set"));
     }
-    let pairs: Vec<(&[u8], &[u8])> = (2..args.len()).step_by(2).map(|at| (&args[at], &args[at + 1])).collect();
+    let pairs: Vec<(&[u8], &[u8])> =
+        (2..args.len()).step_by(2).map(|at| (&args[at], &args[at + 1])).collect();
     let local = engine.session_mut(conn).peer.loopback;
     let asker = Asker { local, loading: false };
-    let changes = engine.config.set_all(&pairs, asker).map_err(|error| Error::text(format!("ERR {error}")))?;
+    let changes =
+        engine.config.set_all(&pairs, asker).map_err(|error| Error::text(format!("ERR {error}")))?;
     engine.reload_settings();
     for change in changes {
         engine.actions.push(Action::ConfigChanged(change.id.directive().name));
@@ -100,9 +124,8 @@ fn rewrite(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
         return Err(Error::new("ERR The server is running without a config file"));
     }
     let rewrite = engine.server.rewrite_config;
-    rewrite(&engine.server.config_file, &engine.config).map_err(|why| {
-        Error::text(format!("ERR Rewriting config file: {why}"))
-    })?;
+    rewrite(&engine.server.config_file, &engine.config)
+        .map_err(|why| Error::text(format!("ERR Rewriting config file: {why}")))?;
     out.ok();
     Ok(())
 }

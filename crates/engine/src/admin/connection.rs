@@ -1,6 +1,6 @@
 //! Commands about the connection itself: PING, ECHO, HELLO, AUTH, SELECT, RESET, QUIT.
 
-use sessile_command::{Acl, Arity, ArgsExt, Command, Docs, Error, Flags, Keys, Outcome, Run, is};
+use sessile_command::{Acl, ArgsExt, Arity, Command, Docs, Error, Flags, Keys, Outcome, Run, is};
 use sessile_resp::{Args, Proto, Reply};
 
 use crate::engine::Engine;
@@ -21,7 +21,8 @@ const fn entry(
     run: SessionRun,
 ) -> SessionCommand {
     let docs = Docs { summary, syntax, since, group: "connection", complexity: "O(1)" };
-    let command = Command { name, arity, keys: Keys::None, acl: Acl::CONNECTION, flags, docs, run: Run::Session };
+    let command =
+        Command { name, arity, keys: Keys::None, acl: Acl::CONNECTION, flags, docs, run: Run::Session };
     SessionCommand { command, run, runs_in_multi: false, runs_subscribed: false }
 }
 
@@ -33,7 +34,7 @@ const ALWAYS: Flags = Flags::NO_SCRIPT
     .and(Flags::ALLOW_BUSY);
 
 /// This file's entries.
-pub static COMMANDS: &[SessionCommand] = &[
+pub(super) static COMMANDS: &[SessionCommand] = &[
     entry(
         "auth",
         Arity::AtLeast(2),
@@ -66,17 +67,41 @@ pub static COMMANDS: &[SessionCommand] = &[
     ),
     SessionCommand {
         runs_subscribed: true,
-        ..entry("ping", Arity::AtLeast(1), Flags::FAST, "Answers.", "[message]", "1.0.0", SessionRun::Do(ping))
+        ..entry(
+            "ping",
+            Arity::AtLeast(1),
+            Flags::FAST,
+            "Answers.",
+            "[message]",
+            "1.0.0",
+            SessionRun::Do(ping),
+        )
     },
     SessionCommand {
         runs_in_multi: true,
         runs_subscribed: true,
-        ..entry("quit", Arity::AtLeast(1), ALWAYS, "Closes the connection.", "", "1.0.0", SessionRun::Do(quit))
+        ..entry(
+            "quit",
+            Arity::AtLeast(1),
+            ALWAYS,
+            "Closes the connection.",
+            "",
+            "1.0.0",
+            SessionRun::Do(quit),
+        )
     },
     SessionCommand {
         runs_in_multi: true,
         runs_subscribed: true,
-        ..entry("reset", Arity::Exactly(1), ALWAYS, "Makes the connection like new.", "", "6.2.0", SessionRun::Do(reset))
+        ..entry(
+            "reset",
+            Arity::Exactly(1),
+            ALWAYS,
+            "Makes the connection like new.",
+            "",
+            "6.2.0",
+            SessionRun::Do(reset),
+        )
     },
     entry(
         "select",
@@ -104,7 +129,7 @@ fn quit(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
 }
 
 fn select(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    let index = args.int(1).map_err(|_| Error::new("ERR invalid DB index"))?;
+    let index = args.int(1)?;
     if index < 0 || index >= engine.settings.databases as i64 {
         return Err(Error::new("ERR DB index is out of range"));
     }

@@ -1,6 +1,6 @@
 //! DEBUG: what clients' own tests use.
 
-use sessile_command::{Arity, ArgsExt, Attempt, Error, Frame, Keys, Outcome, ReadCx};
+use sessile_command::{ArgsExt, Arity, Attempt, Error, Frame, Keys, Outcome, ReadCx};
 use sessile_config::{ProtectedAction, table as names};
 use sessile_resp::{Args, Reply};
 use sessile_values::{digits, glob};
@@ -19,7 +19,13 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
     SessionRun::Container(SUBCOMMANDS),
 )];
 
-const fn sub(name: &'static str, arity: Arity, summary: &'static str, syntax: &'static str, run: SessionFn) -> SessionCommand {
+const fn sub(
+    name: &'static str,
+    arity: Arity,
+    summary: &'static str,
+    syntax: &'static str,
+    run: SessionFn,
+) -> SessionCommand {
     entry(name, arity, ADMIN, docs(summary, syntax, "1.0.0"), SessionRun::Do(run))
 }
 
@@ -30,20 +36,44 @@ static SUBCOMMANDS: &[SessionCommand] = &[
     sub("jmap", Arity::Exactly(2), "Does nothing here.", "", accept),
     sub("log", Arity::Exactly(3), "Does nothing here.", "message", accept),
     object_entry(),
-    sub("quicklist-packed-threshold", Arity::Exactly(3), "Does nothing here: nodes are bounded by bytes.", "size", accept),
-    sub("reload", Arity::AtLeast(2), "Recovers again what is durable.", "[NOSAVE] [NOFLUSH]", accept),
-    sub("set-active-expire", Arity::Exactly(3), "Stops or starts active expiry.", "<0 | 1>", |engine, _, args, out| {
-        engine.settings.active_expire = args.int(2)? != 0;
-        out.ok();
-        Ok(())
-    }),
+    sub(
+        "quicklist-packed-threshold",
+        Arity::Exactly(3),
+        "Does nothing here: nodes are bounded by bytes.",
+        "size",
+        accept,
+    ),
+    sub(
+        "reload",
+        Arity::AtLeast(2),
+        "Writes all data as a snapshot and reads it back.",
+        "[NOSAVE] [NOFLUSH]",
+        reload,
+    ),
+    sub(
+        "set-active-expire",
+        Arity::Exactly(3),
+        "Stops or starts active expiry.",
+        "<0 | 1>",
+        |engine, _, args, out| {
+            engine.settings.active_expire = args.int(2)? != 0;
+            out.ok();
+            Ok(())
+        },
+    ),
     sub("set-disable-deny-scripts", Arity::Exactly(3), "Does nothing here.", "<0 | 1>", accept),
     sub("sleep", Arity::Exactly(3), "Holds this connection up.", "seconds", sleep),
-    sub("stringmatch-len", Arity::Exactly(4), "Matches a pattern against a long text.", "length pattern", |_, _, args, out| {
-        let text = vec![b'x'; args.int(2)?.clamp(0, 1 << 20) as usize];
-        out.int(i64::from(glob::matches(&args[3], &text, false)));
-        Ok(())
-    }),
+    sub(
+        "stringmatch-len",
+        Arity::Exactly(4),
+        "Matches a pattern against a long text.",
+        "length pattern",
+        |_, _, args, out| {
+            let text = vec![b'x'; args.int(2)?.clamp(0, 1 << 20) as usize];
+            out.int(i64::from(glob::matches(&args[3], &text, false)));
+            Ok(())
+        },
+    ),
 ];
 
 const fn object_entry() -> SessionCommand {
@@ -69,6 +99,19 @@ fn allowed(engine: &Engine, conn: ConnId) -> Outcome {
 
 fn accept(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     allowed(engine, conn)?;
+    out.ok();
+    Ok(())
+}
+
+/// Everything goes through the snapshot's encoding and comes back through recovery's `apply`.
+fn reload(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
+    allowed(engine, conn)?;
+    if engine.keyspace.snapshot().is_some() {
+        return Err(Error::new("ERR a snapshot is being written: try again when it is done"));
+    }
+    let fresh =
+        engine.keyspace.reloaded().map_err(|error| Error::text(format!("ERR reload failed: {error}")))?;
+    engine.keyspace = fresh;
     out.ok();
     Ok(())
 }

@@ -90,7 +90,7 @@ fn server(engine: &mut Engine, text: &mut String) {
         "uptime_in_days" uptime_s / 86400,
         "hz" 10,
         "configured_hz" engine.config.int(names::HZ),
-        "lru_clock" now_ms / 1000 & 0xff_ffff,
+        "lru_clock" (now_ms / 1000) & 0xff_ffff,
         "executable" engine.server.executable,
         "config_file" engine.server.config_file,
         "io_threads_active" 0,
@@ -144,6 +144,10 @@ fn memory(engine: &mut Engine, text: &mut String) {
     let used = engine.used_memory_bytes() + engine.client_bytes();
     engine.stats.peak_bytes = engine.stats.peak_bytes.max(used);
     let peak = engine.stats.peak_bytes;
+    let (lua, bodies, scripts) = engine
+        .scripts
+        .as_ref()
+        .map_or((0, 0, 0), |host| (host.memory_bytes(), host.bodies_bytes(), host.len()));
     let facts = &engine.server;
     let maxmemory = engine.settings.maxmemory_bytes;
     let dataset = engine.keyspace.entry_bytes();
@@ -164,19 +168,19 @@ fn memory(engine: &mut Engine, text: &mut String) {
         "allocator_resident" facts.rss_bytes,
         "total_system_memory" facts.system_bytes,
         "total_system_memory_human" human(facts.system_bytes),
-        "used_memory_lua" 0,
-        "used_memory_vm_eval" 0,
-        "used_memory_lua_human" human(0),
-        "used_memory_scripts_eval" 0,
-        "number_of_cached_scripts" 0,
+        "used_memory_lua" lua,
+        "used_memory_vm_eval" lua,
+        "used_memory_lua_human" human(lua),
+        "used_memory_scripts_eval" bodies,
+        "number_of_cached_scripts" scripts,
         "number_of_functions" 0,
         "number_of_libraries" 0,
         "used_memory_vm_functions" 0,
-        "used_memory_vm_total" 0,
-        "used_memory_vm_total_human" human(0),
+        "used_memory_vm_total" lua,
+        "used_memory_vm_total_human" human(lua),
         "used_memory_functions" 0,
-        "used_memory_scripts" 0,
-        "used_memory_scripts_human" human(0),
+        "used_memory_scripts" bodies,
+        "used_memory_scripts_human" human(bodies),
         "maxmemory" maxmemory,
         "maxmemory_human" human(maxmemory as usize),
         "maxmemory_policy" policy_name(engine.settings.policy),
@@ -207,7 +211,7 @@ fn persistence(engine: &mut Engine, text: &mut String) {
         "current_cow_peak" 0,
         "current_cow_size" 0,
         "current_fork_perc" "0.00",
-        "current_save_keys_processed" engine.keyspace.snapshot().map_or(0, |s| s.entries()),
+        "current_save_keys_processed" engine.keyspace.snapshot().map_or(0, sessile_keyspace::snapshot::Snapshot::entries),
         "current_save_keys_total" 0,
         "rdb_changes_since_last_save" engine.txn.changes - facts.changes_at_save,
         "rdb_bgsave_in_progress" u8::from(facts.saving),

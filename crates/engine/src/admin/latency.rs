@@ -19,22 +19,56 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
 )];
 
 static SUBCOMMANDS: &[SessionCommand] = &[
-    entry("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), docs("Lists the subcommands.", "", "2.8.13"), SessionRun::Do(|_, _, _, out| {
-        super::help(out, "LATENCY", &[
-            "HISTOGRAM [COMMAND ...]",
-            "    Return a cumulative distribution of commands' latencies.",
-            "HISTORY <event>",
-            "    Return time-latency samples for the <event> class.",
-            "LATEST",
-            "    Return the latest latency samples for all events.",
-            "RESET [<event> ...]",
-            "    Reset latency data of one or more <event> classes.",
-        ])
-    })),
-    entry("histogram", Arity::AtLeast(2), ADMIN, docs("Gives how long commands took.", "[command [command ...]]", "7.0.0"), SessionRun::Do(histogram)),
-    entry("history", Arity::Exactly(3), ADMIN, docs("Gives an event's samples.", "event", "2.8.13"), SessionRun::Do(history)),
-    entry("latest", Arity::Exactly(2), ADMIN, docs("Gives the newest sample of every event.", "", "2.8.13"), SessionRun::Do(latest)),
-    entry("reset", Arity::AtLeast(2), ADMIN, docs("Drops samples.", "[event [event ...]]", "2.8.13"), SessionRun::Do(reset)),
+    entry(
+        "help",
+        Arity::Exactly(2),
+        Flags::LOADING.and(Flags::STALE),
+        docs("Lists the subcommands.", "", "2.8.13"),
+        SessionRun::Do(|_, _, _, out| {
+            super::help(
+                out,
+                "LATENCY",
+                &[
+                    "HISTOGRAM [COMMAND ...]",
+                    "    Return a cumulative distribution of commands' latencies.",
+                    "HISTORY <event>",
+                    "    Return time-latency samples for the <event> class.",
+                    "LATEST",
+                    "    Return the latest latency samples for all events.",
+                    "RESET [<event> ...]",
+                    "    Reset latency data of one or more <event> classes.",
+                ],
+            )
+        }),
+    ),
+    entry(
+        "histogram",
+        Arity::AtLeast(2),
+        ADMIN,
+        docs("Gives how long commands took.", "[command [command ...]]", "7.0.0"),
+        SessionRun::Do(histogram),
+    ),
+    entry(
+        "history",
+        Arity::Exactly(3),
+        ADMIN,
+        docs("Gives an event's samples.", "event", "2.8.13"),
+        SessionRun::Do(history),
+    ),
+    entry(
+        "latest",
+        Arity::Exactly(2),
+        ADMIN,
+        docs("Gives the newest sample of every event.", "", "2.8.13"),
+        SessionRun::Do(latest),
+    ),
+    entry(
+        "reset",
+        Arity::AtLeast(2),
+        ADMIN,
+        docs("Drops samples.", "[event [event ...]]", "2.8.13"),
+        SessionRun::Do(reset),
+    ),
 ];
 
 fn latest(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
@@ -69,7 +103,10 @@ fn history(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) 
 
 fn reset(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     let before = engine.stats.latency.len();
-    engine.stats.latency.retain(|name, _| args.len() > 2 && !args.iter().skip(2).any(|a| a == name.as_bytes()));
+    engine
+        .stats
+        .latency
+        .retain(|name, _| args.len() > 2 && !args.iter().skip(2).any(|a| a == name.as_bytes()));
     out.int((before - engine.stats.latency.len()) as i64);
     Ok(())
 }

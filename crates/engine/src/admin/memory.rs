@@ -1,6 +1,6 @@
 //! MEMORY: what keys and the node take.
 
-use sessile_command::{Arity, ArgsExt, Error, Flags, Frame, Keys, Outcome, ReadCx, is};
+use sessile_command::{ArgsExt, Arity, Error, Flags, Frame, Keys, Outcome, ReadCx, is};
 use sessile_resp::{Args, Reply};
 
 use super::{docs, entry};
@@ -30,35 +30,69 @@ const fn usage_entry() -> SessionCommand {
 }
 
 static SUBCOMMANDS: &[SessionCommand] = &[
-    entry("doctor", Arity::Exactly(2), Flags::NONE, docs("Says what is wrong.", "", "4.0.0"), SessionRun::Do(|_, _, _, out| {
-        out.verbatim("txt", b"Memory is accounted by entry; see INFO memory.");
-        Ok(())
-    })),
-    entry("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), docs("Lists the subcommands.", "", "4.0.0"), SessionRun::Do(|_, _, _, out| {
-        super::help(out, "MEMORY", &[
-            "DOCTOR",
-            "    Return memory problems reports.",
-            "MALLOC-STATS",
-            "    Return internal statistics report from the memory allocator.",
-            "PURGE",
-            "    Attempt to purge dirty pages for reclamation by the allocator.",
-            "STATS",
-            "    Return information about the memory usage of the server.",
-            "USAGE <key> [SAMPLES <count>]",
-            "    Return memory in bytes used by <key> and its value. Nested values are",
-            "    sampled up to <count> times (default: 5, 0 means sample all).",
-        ])
-    })),
-    entry("malloc-stats", Arity::Exactly(2), Flags::NONE, docs("Shows the allocator's statistics.", "", "4.0.0"), SessionRun::Do(|engine, _, _, out| {
-        out.verbatim("txt", format!("allocated {} bytes", engine.server.allocated_bytes).as_bytes());
-        Ok(())
-    })),
-    entry("purge", Arity::Exactly(2), Flags::NONE, docs("Gives freed memory back to the system.", "", "4.0.0"), SessionRun::Do(|engine, _, _, out| {
-        engine.actions.push(Action::Purge);
-        out.ok();
-        Ok(())
-    })),
-    entry("stats", Arity::Exactly(2), Flags::NONE, docs("Shows what takes memory, in bytes.", "", "4.0.0"), SessionRun::Do(stats)),
+    entry(
+        "doctor",
+        Arity::Exactly(2),
+        Flags::NONE,
+        docs("Says what is wrong.", "", "4.0.0"),
+        SessionRun::Do(|_, _, _, out| {
+            out.verbatim("txt", b"Memory is accounted by entry; see INFO memory.");
+            Ok(())
+        }),
+    ),
+    entry(
+        "help",
+        Arity::Exactly(2),
+        Flags::LOADING.and(Flags::STALE),
+        docs("Lists the subcommands.", "", "4.0.0"),
+        SessionRun::Do(|_, _, _, out| {
+            super::help(
+                out,
+                "MEMORY",
+                &[
+                    "DOCTOR",
+                    "    Return memory problems reports.",
+                    "MALLOC-STATS",
+                    "    Return internal statistics report from the memory allocator.",
+                    "PURGE",
+                    "    Attempt to purge dirty pages for reclamation by the allocator.",
+                    "STATS",
+                    "    Return information about the memory usage of the server.",
+                    "USAGE <key> [SAMPLES <count>]",
+                    "    Return memory in bytes used by <key> and its value. Nested values are",
+                    "    sampled up to <count> times (default: 5, 0 means sample all).",
+                ],
+            )
+        }),
+    ),
+    entry(
+        "malloc-stats",
+        Arity::Exactly(2),
+        Flags::NONE,
+        docs("Shows the allocator's statistics.", "", "4.0.0"),
+        SessionRun::Do(|engine, _, _, out| {
+            out.verbatim("txt", format!("allocated {} bytes", engine.server.allocated_bytes).as_bytes());
+            Ok(())
+        }),
+    ),
+    entry(
+        "purge",
+        Arity::Exactly(2),
+        Flags::NONE,
+        docs("Gives freed memory back to the system.", "", "4.0.0"),
+        SessionRun::Do(|engine, _, _, out| {
+            engine.actions.push(Action::Purge);
+            out.ok();
+            Ok(())
+        }),
+    ),
+    entry(
+        "stats",
+        Arity::Exactly(2),
+        Flags::NONE,
+        docs("Shows what takes memory, in bytes.", "", "4.0.0"),
+        SessionRun::Do(stats),
+    ),
     usage_entry(),
 ];
 

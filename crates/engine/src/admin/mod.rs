@@ -53,8 +53,7 @@ pub(crate) const fn docs(summary: &'static str, syntax: &'static str, since: &'s
 }
 
 /// Flags of commands for operators.
-pub(crate) const ADMIN: Flags =
-    Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::LOADING).and(Flags::STALE);
+pub(crate) const ADMIN: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::LOADING).and(Flags::STALE);
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static SessionCommand> {

@@ -1,6 +1,6 @@
 //! The node: TIME, SAVE and its relatives, SHUTDOWN, ROLE, WAIT, MONITOR, SLAVEOF.
 
-use sessile_command::{Arity, ArgsExt, Error, Flags, Outcome, is};
+use sessile_command::{ArgsExt, Arity, Error, Flags, Outcome, is};
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, Reply};
 
@@ -14,45 +14,123 @@ const SAVES: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
 
 /// This file's entries.
 pub(crate) static COMMANDS: &[SessionCommand] = &[
-    entry("bgrewriteaof", Arity::Exactly(1), SAVES, docs("Writes a snapshot of the journal.", "", "1.0.0"), SessionRun::Do(bgrewriteaof)),
-    entry("bgsave", Arity::AtLeast(1), SAVES, docs("Writes dump.rdb beside the running commands.", "[SCHEDULE]", "1.0.0"), SessionRun::Do(bgsave)),
-    entry("lastsave", Arity::Exactly(1), PLAIN, docs("Gives when dump.rdb was last written.", "", "1.0.0"), SessionRun::Do(|engine, _, _, out| {
-        out.int(engine.server.saved_s as i64);
-        Ok(())
-    })),
-    entry("lolwut", Arity::AtLeast(1), Flags::FAST, docs("Shows the version.", "[VERSION version]", "5.0.0"), SessionRun::Do(|_, _, _, out| {
-        out.verbatim("txt", format!("Sessile {} - Redis ver. {}\n", env!("CARGO_PKG_VERSION"), super::REDIS_VERSION).as_bytes());
-        Ok(())
-    })),
-    entry("monitor", Arity::Exactly(1), ADMIN.and(Flags::NO_MULTI), docs("Shows every command that runs.", "", "1.0.0"), SessionRun::Do(|engine, conn, _, out| {
-        engine.session_mut(conn).monitor = true;
-        engine.monitors.insert(conn);
-        out.ok();
-        Ok(())
-    })),
-    entry("role", Arity::Exactly(1), PLAIN.and(Flags::NO_SCRIPT), docs("Gives the node's role.", "", "2.8.12"), SessionRun::Do(|_, _, _, out| {
-        out.array(3);
-        out.bulk(b"master");
-        out.int(0);
-        out.array(0);
-        Ok(())
-    })),
-    entry("save", Arity::Exactly(1), SAVES.and(Flags::NO_MULTI), docs("Writes dump.rdb.", "", "1.0.0"), SessionRun::Do(|engine, _, _, out| {
-        engine.write_dump()?;
-        out.ok();
-        Ok(())
-    })),
-    entry("shutdown", Arity::AtLeast(1), ADMIN.and(Flags::NO_MULTI).and(Flags::ALLOW_BUSY), docs("Stops the node; nothing acknowledged is lost.", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", "1.0.0"), SessionRun::Do(shutdown)),
-    entry("time", Arity::Exactly(1), PLAIN, docs("Gives the time.", "", "2.6.0"), SessionRun::Do(|engine, _, _, out| {
-        let now_ms = engine.now_ms();
-        let us = (engine.stopwatch_us)() % 1000;
-        out.array(2);
-        out.bulk_int((now_ms / 1000) as i64);
-        out.bulk_int((now_ms % 1000 * 1000 + us) as i64);
-        Ok(())
-    })),
-    entry("wait", Arity::Exactly(3), Flags::NO_SCRIPT, docs("Waits for replicas; there are none.", "numreplicas timeout:integer", "3.0.0"), SessionRun::Do(wait)),
-    entry("waitaof", Arity::Exactly(4), Flags::NO_SCRIPT, docs("Waits until what the connection wrote is durable.", "numlocal numreplicas timeout:integer", "7.2.0"), SessionRun::Do(waitaof)),
+    entry(
+        "bgrewriteaof",
+        Arity::Exactly(1),
+        SAVES,
+        docs("Writes a snapshot of the journal.", "", "1.0.0"),
+        SessionRun::Do(bgrewriteaof),
+    ),
+    entry(
+        "bgsave",
+        Arity::AtLeast(1),
+        SAVES,
+        docs("Writes dump.rdb beside the running commands.", "[SCHEDULE]", "1.0.0"),
+        SessionRun::Do(bgsave),
+    ),
+    entry(
+        "lastsave",
+        Arity::Exactly(1),
+        PLAIN,
+        docs("Gives when dump.rdb was last written.", "", "1.0.0"),
+        SessionRun::Do(|engine, _, _, out| {
+            out.int(engine.server.saved_s as i64);
+            Ok(())
+        }),
+    ),
+    entry(
+        "lolwut",
+        Arity::AtLeast(1),
+        Flags::FAST,
+        docs("Shows the version.", "[VERSION version]", "5.0.0"),
+        SessionRun::Do(|_, _, _, out| {
+            out.verbatim(
+                "txt",
+                format!("Sessile {} - Redis ver. {}\n", env!("CARGO_PKG_VERSION"), super::REDIS_VERSION)
+                    .as_bytes(),
+            );
+            Ok(())
+        }),
+    ),
+    entry(
+        "monitor",
+        Arity::Exactly(1),
+        ADMIN.and(Flags::NO_MULTI),
+        docs("Shows every command that runs.", "", "1.0.0"),
+        SessionRun::Do(|engine, conn, _, out| {
+            engine.session_mut(conn).monitor = true;
+            engine.monitors.insert(conn);
+            out.ok();
+            Ok(())
+        }),
+    ),
+    entry(
+        "role",
+        Arity::Exactly(1),
+        PLAIN.and(Flags::NO_SCRIPT),
+        docs("Gives the node's role.", "", "2.8.12"),
+        SessionRun::Do(|_, _, _, out| {
+            out.array(3);
+            out.bulk(b"master");
+            out.int(0);
+            out.array(0);
+            Ok(())
+        }),
+    ),
+    entry(
+        "save",
+        Arity::Exactly(1),
+        SAVES.and(Flags::NO_MULTI),
+        docs("Writes dump.rdb.", "", "1.0.0"),
+        SessionRun::Do(|engine, _, _, out| {
+            engine.write_dump()?;
+            out.ok();
+            Ok(())
+        }),
+    ),
+    entry(
+        "shutdown",
+        Arity::AtLeast(1),
+        ADMIN.and(Flags::NO_MULTI).and(Flags::ALLOW_BUSY),
+        docs(
+            "Stops the node; nothing acknowledged is lost.",
+            "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+            "1.0.0",
+        ),
+        SessionRun::Do(shutdown),
+    ),
+    entry(
+        "time",
+        Arity::Exactly(1),
+        PLAIN,
+        docs("Gives the time.", "", "2.6.0"),
+        SessionRun::Do(|engine, _, _, out| {
+            let now_ms = engine.now_ms();
+            let us = (engine.stopwatch_us)() % 1000;
+            out.array(2);
+            out.bulk_int((now_ms / 1000) as i64);
+            out.bulk_int((now_ms % 1000 * 1000 + us) as i64);
+            Ok(())
+        }),
+    ),
+    entry(
+        "wait",
+        Arity::Exactly(3),
+        Flags::NO_SCRIPT,
+        docs("Waits for replicas; there are none.", "numreplicas timeout:integer", "3.0.0"),
+        SessionRun::Do(wait),
+    ),
+    entry(
+        "waitaof",
+        Arity::Exactly(4),
+        Flags::NO_SCRIPT,
+        docs(
+            "Waits until what the connection wrote is durable.",
+            "numlocal numreplicas timeout:integer",
+            "7.2.0",
+        ),
+        SessionRun::Do(waitaof),
+    ),
 ];
 
 fn bgrewriteaof(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
@@ -105,14 +183,20 @@ fn wait(_: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outco
 }
 
 fn waitaof(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    let local = args.int(1).ok().filter(|n| (0..=1).contains(n)).ok_or(Error::new("ERR value is out of range, value must between 0 and 1"))?;
+    let local = args
+        .int(1)
+        .ok()
+        .filter(|n| (0..=1).contains(n))
+        .ok_or(Error::new("ERR value is out of range, value must between 0 and 1"))?;
     let replicas = args.int(2)?;
     let timeout = args.int(3).map_err(|_| Error::new("ERR timeout is not an integer or out of range"))?;
     if timeout < 0 {
         return Err(Error::NEGATIVE_TIMEOUT);
     }
     if local > 0 && !engine.settings.journaled {
-        return Err(Error::new("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."));
+        return Err(Error::new(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
     }
     let seen = engine.session_mut(conn).seen;
     // What a relaxed class only wrote is waited for as well: the question is what is durable.
@@ -133,8 +217,19 @@ fn waitaof(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_
 }
 
 impl Engine {
-    /// Writes `dump.rdb` as the server was told to.
+    /// SAVE.
     fn write_dump(&mut self) -> Outcome {
+        self.save_dump().map_err(|why| Error::text(format!("ERR {why}")))
+    }
+
+    /// Effects since `dump.rdb` was last written, and seconds since then or the start.
+    pub fn unsaved(&self) -> (u64, u64) {
+        let since_ms = (self.server.saved_s * 1000).max(self.stats.started_ms);
+        (self.txn.changes - self.server.changes_at_save, self.now_ms().saturating_sub(since_ms) / 1000)
+    }
+
+    /// Writes `dump.rdb` as the server was told to; an error is one sentence.
+    pub fn save_dump(&mut self) -> Result<(), String> {
         let write = self.server.write_dump;
         let saved = write(&self.config, &self.keyspace, self.now_ms());
         self.server.save_ok = saved.is_ok();
@@ -145,7 +240,7 @@ impl Engine {
                 self.server.changes_at_save = self.txn.changes;
                 Ok(())
             }
-            Err(why) => Err(Error::text(format!("ERR {why}"))),
+            Err(why) => Err(why),
         }
     }
 }

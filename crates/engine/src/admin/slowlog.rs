@@ -1,6 +1,6 @@
 //! SLOWLOG: commands that took long.
 
-use sessile_command::{Arity, ArgsExt, Error, Flags, Outcome};
+use sessile_command::{ArgsExt, Arity, Error, Flags, Outcome};
 use sessile_resp::{Args, Reply};
 
 use super::{ADMIN, docs, entry};
@@ -18,29 +18,57 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
 )];
 
 static SUBCOMMANDS: &[SessionCommand] = &[
-    entry("get", Arity::AtLeast(2), ADMIN, docs("Gives the newest lines.", "[count]", "2.2.12"), SessionRun::Do(get)),
-    entry("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), docs("Lists the subcommands.", "", "6.2.0"), SessionRun::Do(|_, _, _, out| {
-        super::help(out, "SLOWLOG", &[
-            "GET [<count>]",
-            "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
-            "    Entries are made of:",
-            "    id, timestamp, time in microseconds, arguments array, client IP and port,",
-            "    client name",
-            "LEN",
-            "    Return the length of the slowlog.",
-            "RESET",
-            "    Reset the slowlog.",
-        ])
-    })),
-    entry("len", Arity::Exactly(2), ADMIN, docs("Gives the number of lines.", "", "2.2.12"), SessionRun::Do(|engine, _, _, out| {
-        out.int(engine.stats.slow.len() as i64);
-        Ok(())
-    })),
-    entry("reset", Arity::Exactly(2), ADMIN, docs("Drops all lines.", "", "2.2.12"), SessionRun::Do(|engine, _, _, out| {
-        engine.stats.slow.clear();
-        out.ok();
-        Ok(())
-    })),
+    entry(
+        "get",
+        Arity::AtLeast(2),
+        ADMIN,
+        docs("Gives the newest lines.", "[count]", "2.2.12"),
+        SessionRun::Do(get),
+    ),
+    entry(
+        "help",
+        Arity::Exactly(2),
+        Flags::LOADING.and(Flags::STALE),
+        docs("Lists the subcommands.", "", "6.2.0"),
+        SessionRun::Do(|_, _, _, out| {
+            super::help(
+                out,
+                "SLOWLOG",
+                &[
+                    "GET [<count>]",
+                    "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+                    "    Entries are made of:",
+                    "    id, timestamp, time in microseconds, arguments array, client IP and port,",
+                    "    client name",
+                    "LEN",
+                    "    Return the length of the slowlog.",
+                    "RESET",
+                    "    Reset the slowlog.",
+                ],
+            )
+        }),
+    ),
+    entry(
+        "len",
+        Arity::Exactly(2),
+        ADMIN,
+        docs("Gives the number of lines.", "", "2.2.12"),
+        SessionRun::Do(|engine, _, _, out| {
+            out.int(engine.stats.slow.len() as i64);
+            Ok(())
+        }),
+    ),
+    entry(
+        "reset",
+        Arity::Exactly(2),
+        ADMIN,
+        docs("Drops all lines.", "", "2.2.12"),
+        SessionRun::Do(|engine, _, _, out| {
+            engine.stats.slow.clear();
+            out.ok();
+            Ok(())
+        }),
+    ),
 ];
 
 fn get(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {

@@ -4,7 +4,7 @@ use sessile_command::syntax::{self, Argument, ArgumentKind};
 use sessile_resp::Reply;
 
 use super::Told;
-use super::specs;
+use super::specs::{self, Begin, KeySpec};
 
 /// The reply for these commands.
 pub(super) fn reply(commands: &[Told], out: &mut Reply<'_>) {
@@ -24,9 +24,9 @@ fn one(it: &Told, out: &mut Reply<'_>) {
     text("group", docs.group, out);
     text("complexity", docs.complexity, out);
     if !arguments.is_empty() {
-        let specs = specs::of(&it.full_name, it.command).len();
+        let specs = specs::of(&it.full_name, it.command);
         out.bulk(b"arguments");
-        tree(&arguments, &mut KeyCount { specs, seen: 0 }, out);
+        tree(&arguments, &mut KeyCount::of(&specs), out);
     }
     if !it.subs.is_empty() {
         out.bulk(b"subcommands");
@@ -37,13 +37,27 @@ fn one(it: &Told, out: &mut Reply<'_>) {
 /// Gives key arguments their key specs, in order.
 struct KeyCount {
     specs: usize,
+    /// The spec of keys that patterns make up from data.
+    from_patterns: Option<usize>,
     seen: usize,
 }
 
 impl KeyCount {
-    fn next(&mut self) -> Option<usize> {
-        self.seen += 1;
-        (self.specs > 0).then(|| (self.seen - 1).min(self.specs - 1))
+    fn of(specs: &[KeySpec]) -> Self {
+        let from_patterns = specs.iter().position(|spec| spec.begin == Begin::Unknown);
+        Self { specs: specs.len(), from_patterns, seen: 0 }
+    }
+
+    fn spec(&mut self, kind: ArgumentKind) -> Option<usize> {
+        match kind {
+            ArgumentKind::Pattern => self.from_patterns,
+            ArgumentKind::Key if self.specs > 0 => {
+                self.seen += usize::from(self.from_patterns == Some(self.seen));
+                self.seen += 1;
+                Some(self.seen.min(self.specs) - 1)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -53,7 +67,7 @@ fn tree(arguments: &[Argument], keys: &mut KeyCount, out: &mut Reply<'_>) {
 }
 
 fn node(it: &Argument, keys: &mut KeyCount, out: &mut Reply<'_>) {
-    let spec = if it.kind == ArgumentKind::Key { keys.next() } else { None };
+    let spec = keys.spec(it.kind);
     let flags = [("optional", it.optional), ("multiple", it.multiple), ("multiple_token", it.multiple_token)];
     let flags: Vec<&str> = flags.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
     let is_group = matches!(it.kind, ArgumentKind::OneOf | ArgumentKind::Block);

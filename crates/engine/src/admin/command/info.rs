@@ -3,18 +3,51 @@
 use sessile_command::{Acl, Flags};
 use sessile_resp::Reply;
 
-use super::specs::{self, Begin, Find, KeySpec};
 use super::Told;
+use super::specs::{self, Begin, Find, KeySpec};
 
 /// Flags and categories in the order in which Redis gives them.
 const FLAG_ORDER: &[&str] = &[
-    "write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale", "skip_monitor",
-    "skip_slowlog", "fast", "no_auth", "no_mandatory_keys", "no_multi", "movablekeys", "allow_busy",
+    "write",
+    "readonly",
+    "denyoom",
+    "admin",
+    "pubsub",
+    "noscript",
+    "blocking",
+    "loading",
+    "stale",
+    "skip_monitor",
+    "skip_slowlog",
+    "fast",
+    "no_auth",
+    "no_mandatory_keys",
+    "no_multi",
+    "movablekeys",
+    "allow_busy",
 ];
 const CATEGORY_ORDER: &[&str] = &[
-    "@keyspace", "@read", "@write", "@set", "@sortedset", "@list", "@hash", "@string", "@bitmap", "@hyperloglog",
-    "@geo", "@stream", "@pubsub", "@admin", "@fast", "@slow", "@blocking", "@dangerous", "@connection",
-    "@transaction", "@scripting",
+    "@keyspace",
+    "@read",
+    "@write",
+    "@set",
+    "@sortedset",
+    "@list",
+    "@hash",
+    "@string",
+    "@bitmap",
+    "@hyperloglog",
+    "@geo",
+    "@stream",
+    "@pubsub",
+    "@admin",
+    "@fast",
+    "@slow",
+    "@blocking",
+    "@dangerous",
+    "@connection",
+    "@transaction",
+    "@scripting",
 ];
 
 /// One element of COMMAND's reply.

@@ -13,7 +13,29 @@ const ACCESS: &[(&str, &[&str])] = &[
     ("OW update @2; RO access @3..-1", &["bitop"]),
     ("OW update; RO access", &["geosearchstore", "zdiffstore", "zinterstore", "zrangestore", "zunionstore"]),
     ("RM delete", &["del", "unlink"]),
-    ("RO", &["exists", "hexists", "hlen", "hstrlen", "llen", "memory|usage", "object|encoding", "object|freq", "object|idletime", "object|refcount", "scard", "sismember", "strlen", "touch", "type", "watch", "xlen", "zcard"]),
+    (
+        "RO",
+        &[
+            "exists",
+            "hexists",
+            "hlen",
+            "hstrlen",
+            "llen",
+            "memory|usage",
+            "object|encoding",
+            "object|freq",
+            "object|idletime",
+            "object|refcount",
+            "scard",
+            "sismember",
+            "strlen",
+            "touch",
+            "type",
+            "watch",
+            "xlen",
+            "zcard",
+        ],
+    ),
     ("RO access @1; OW update @STORE+5; OW update @STOREDIST+5", &["georadiusbymember"]),
     ("RO access @1; OW update @STORE+6; OW update @STOREDIST+6", &["georadius"]),
     ("RO access @1; RO access @?", &["sort_ro"]),
@@ -22,15 +44,73 @@ const ACCESS: &[(&str, &[&str])] = &[
     ("RO access @STREAMS+4..-1%2", &["xreadgroup"]),
     ("RO access; OW update", &["copy"]),
     ("RW access", &["pfcount"]),
-    ("RW access delete", &["blmpop", "blpop", "brpop", "bzmpop", "bzpopmax", "bzpopmin", "getdel", "lmpop", "lpop", "rpop", "spop", "zmpop", "zpopmax", "zpopmin"]),
+    (
+        "RW access delete",
+        &[
+            "blmpop", "blpop", "brpop", "bzmpop", "bzpopmax", "bzpopmin", "getdel", "lmpop", "lpop", "rpop",
+            "spop", "zmpop", "zpopmax", "zpopmin",
+        ],
+    ),
     ("RW access delete; OW insert", &["renamenx"]),
     ("RW access delete; OW update", &["rename"]),
     ("RW access delete; RW insert", &["blmove", "brpoplpush", "lmove", "rpoplpush", "smove"]),
     ("RW access insert @1; RO access @2..-1", &["pfmerge"]),
     ("RW access update variable_flags", &["bitfield", "set"]),
-    ("RW delete", &["hdel", "lrem", "ltrim", "srem", "xautoclaim", "xdel", "xgroup|delconsumer", "xgroup|destroy", "xtrim", "zrem", "zremrangebylex", "zremrangebyrank", "zremrangebyscore"]),
-    ("RW insert", &["append", "hsetnx", "linsert", "lpush", "lpushx", "pfadd", "rpush", "rpushx", "sadd", "xgroup|create", "xgroup|createconsumer"]),
-    ("RW update", &["expire", "expireat", "geoadd", "hmset", "hset", "lset", "persist", "pexpire", "pexpireat", "setrange", "xack", "xadd", "xclaim", "xgroup|setid", "xsetid", "zadd"]),
+    (
+        "RW delete",
+        &[
+            "hdel",
+            "lrem",
+            "ltrim",
+            "srem",
+            "xautoclaim",
+            "xdel",
+            "xgroup|delconsumer",
+            "xgroup|destroy",
+            "xtrim",
+            "zrem",
+            "zremrangebylex",
+            "zremrangebyrank",
+            "zremrangebyscore",
+        ],
+    ),
+    (
+        "RW insert",
+        &[
+            "append",
+            "hsetnx",
+            "linsert",
+            "lpush",
+            "lpushx",
+            "pfadd",
+            "rpush",
+            "rpushx",
+            "sadd",
+            "xgroup|create",
+            "xgroup|createconsumer",
+        ],
+    ),
+    (
+        "RW update",
+        &[
+            "expire",
+            "expireat",
+            "geoadd",
+            "hmset",
+            "hset",
+            "lset",
+            "persist",
+            "pexpire",
+            "pexpireat",
+            "setrange",
+            "xack",
+            "xadd",
+            "xclaim",
+            "xgroup|setid",
+            "xsetid",
+            "zadd",
+        ],
+    ),
     ("RW update @1; RO access @2..-1", &["sinterstore"]),
 ];
 
@@ -70,7 +150,11 @@ pub(super) fn of(full_name: &str, command: &Command) -> Vec<KeySpec> {
         return parts.iter().filter_map(|part| spelled(part)).collect();
     }
     let places = places(&command.keys, parts.len());
-    places.into_iter().zip(parts.iter().cycle()).map(|((begin, find), part)| KeySpec { flags: words(part), begin, find }).collect()
+    places
+        .into_iter()
+        .zip(parts.iter().cycle())
+        .map(|((begin, find), part)| KeySpec { flags: words(part), begin, find })
+        .collect()
 }
 
 fn words(text: &'static str) -> Vec<&'static str> {
@@ -127,7 +211,8 @@ pub(super) fn legacy(command: &Command, specs: &[KeySpec]) -> (i64, i64, i64) {
 
 /// What a request does to its key at `index`; `found` are the indexes of all its keys.
 pub(super) fn access<'s>(specs: &'s [KeySpec], index: usize, found: &[usize]) -> &'s [&'static str] {
-    let begins_before = |spec: &&KeySpec| matches!(spec.begin, Begin::Index(begin) if begin as usize <= index);
+    let begins_before =
+        |spec: &&KeySpec| matches!(spec.begin, Begin::Index(begin) if begin as usize <= index);
     let indexed = specs.iter().rfind(begins_before);
     let movable = specs.iter().rfind(|spec| !matches!(spec.begin, Begin::Index(_)));
     let spec = match movable {
@@ -146,9 +231,13 @@ pub(super) fn is_movable(full_name: &str, command: &Command) -> bool {
 
 /// Flags that depend on the request's options are narrowed as Redis does it.
 pub(super) fn narrowed(name: &str, args: sessile_resp::Args<'_>) -> Option<&'static [&'static str]> {
-    let any = |words: &[&str]| args.iter().skip(2).any(|arg| words.iter().any(|word| sessile_command::is(arg, word)));
+    let any = |words: &[&str]| {
+        args.iter().skip(2).any(|arg| words.iter().any(|word| sessile_command::is(arg, word)))
+    };
     match name {
-        "set" if args.iter().skip(3).any(|arg| sessile_command::is(arg, "GET")) => Some(&["RW", "access", "update"]),
+        "set" if args.iter().skip(3).any(|arg| sessile_command::is(arg, "GET")) => {
+            Some(&["RW", "access", "update"])
+        }
         "set" => Some(&["OW", "update"]),
         "bitfield" if any(&["SET", "INCRBY"]) => Some(&["RW", "access", "update"]),
         "bitfield" => Some(&["RO", "access"]),

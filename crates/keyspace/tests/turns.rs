@@ -1,0 +1,225 @@
+//! Snapshots in turns: each turn's work is bounded, and what comes out is the state at the beginning, whatever is
+//! written, renamed, flushed or swapped in between.
+
+use std::collections::BTreeMap;
+
+use sessile_keyspace::snapshot::Snapshot;
+use sessile_keyspace::{Cause, Content, Effect, End, Expire, Items, Keyspace, Scores};
+use sessile_values::{HashKey, Value};
+
+const DBS: usize = 3;
+
+/// splitmix64.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+/// A key's type, elements in a comparable order, and expiry.
+type Shown = (&'static str, Vec<Vec<u8>>, Option<u64>);
+
+/// All of a keyspace, in a form that does not depend on encodings.
+fn show(keyspace: &Keyspace) -> BTreeMap<(u32, Vec<u8>), Shown> {
+    let entries = (0..DBS as u32).flat_map(|db| keyspace.db(db).table().iter().map(move |entry| (db, entry)));
+    entries
+        .map(|(db, entry)| {
+            let (kind, elements) = match entry.content() {
+                Content::Short(text) => ("string", vec![text.to_vec()]),
+                Content::Value(value) => show_value(value),
+            };
+            ((db, entry.key().to_vec()), (kind, elements, entry.expire_ms()))
+        })
+        .collect()
+}
+
+fn show_value(value: &Value) -> (&'static str, Vec<Vec<u8>>) {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    let mut add = |item: &[u8]| all.push(item.to_vec());
+    match value {
+        Value::Text(text) => ("string", vec![text.to_vec()]),
+        Value::List(list) => {
+            list.each_from(0, |item| {
+                add(item);
+                true
+            });
+            ("list", all)
+        }
+        Value::Zset(zset) => {
+            zset.each(|score, member| add(&[&score.to_bits().to_be_bytes()[..], member].concat()));
+            ("zset", all)
+        }
+        Value::Hash(hash) => {
+            hash.each(|field, value| add(&[field, b"=", value].concat()));
+            all.sort();
+            ("hash", all)
+        }
+        Value::Set(set) => {
+            set.each(&mut add);
+            all.sort();
+            ("set", all)
+        }
+        Value::Stream(_) => unreachable!("no stream is written here"),
+    }
+}
+
+/// Applies one random effect to all of `keyspaces` alike. A key's first letter says its type.
+fn disturb(rng: &mut Rng, keyspaces: &mut [&mut Keyspace], keys: u64) {
+    let db = rng.below(DBS as u64) as u32;
+    let kind = [b's', b'h', b'e', b'l', b'z'][rng.below(5) as usize];
+    // A few keys of each type grow large.
+    let number = if rng.below(4) == 0 { rng.below(2) } else { rng.below(keys) };
+    let name = format!("{}{number}", kind as char).into_bytes();
+    let other = format!("{}{}", kind as char, rng.below(keys)).into_bytes();
+    let size = if number < 2 { 40 + rng.below(60) } else { 1 + rng.below(3) };
+    let items: Vec<Vec<u8>> =
+        (0..size * 2).map(|_| format!("item {:030}", rng.below(3000)).into_bytes()).collect();
+    let slices: Vec<&[u8]> = items.iter().map(Vec::as_slice).collect();
+    let scores: Vec<(f64, &[u8])> = slices.iter().map(|member| (rng.below(1000) as f64, *member)).collect();
+    let (choice, swap, at_ms) = (rng.below(100), rng.below(DBS as u64) as u32, rng.below(1 << 40));
+    for keyspace in keyspaces {
+        let hash_key = keyspace.hash_key();
+        let (key, to) = (keyspace.key(&name), sessile_keyspace::Key::new(&hash_key, &other));
+        let exists = keyspace.entry(db, key).is_some();
+        let values = Items::Slices(&slices);
+        let effect = match choice {
+            0 if at_ms % 4 == 0 => Effect::FlushAll {},
+            0 => Effect::FlushDb {},
+            1 => Effect::SwapDb { other: swap },
+            2..=9 if exists => Effect::Delete { key, cause: Cause::Command },
+            10..=19 if exists && name != other => Effect::Rename { key, to },
+            20..=27 if exists => Effect::Expiry { key, expire: Expire::At(at_ms) },
+            28..=30 if exists => Effect::Expiry { key, expire: Expire::Never },
+            _ => match (kind, choice % 3 == 0 && exists) {
+                (b's', true) => Effect::StringAppend { key, value: &items[0].repeat(size as usize * 4) },
+                (b's', false) => Effect::StringSet { key, value: &items[0], expire: Expire::Never },
+                (b'h', true) => Effect::HashDelete { key, fields: values },
+                (b'h', false) => Effect::HashSet { key, pairs: values },
+                (b'e', true) => Effect::SetRemove { key, members: values },
+                (b'e', false) => Effect::SetAdd { key, members: values },
+                (b'l', true) => Effect::ListPop { key, end: End::Left, count: 1 },
+                (b'l', false) => Effect::ListPush { key, end: End::Right, values },
+                (_, true) => Effect::ZsetRemove { key, members: values },
+                (_, false) => Effect::ZsetAdd { key, scores: Scores::Slice(&scores) },
+            },
+        };
+        keyspace.apply(db, &effect).unwrap_or_else(|why| panic!("{effect:?}: {why:?}"));
+    }
+}
+
+/// Writes, snapshots and writes on; what the snapshot holds is the state at its beginning.
+fn check_point_in_time(seed: u64) {
+    let mut rng = Rng(seed);
+    let mut keyspace = Keyspace::new(DBS, HashKey(seed, 1));
+    let mut undisturbed = Keyspace::new(DBS, HashKey(seed, 1));
+    let keys = 1 + rng.below(3000);
+    let (before, budget, writes_a_turn) = (rng.below(6000), 64 << rng.below(9), rng.below(30));
+    (0..before).for_each(|_| disturb(&mut rng, &mut [&mut keyspace, &mut undisturbed], keys));
+    for round in 0..3 {
+        let wanted = show(&keyspace);
+        keyspace.snapshot_begin();
+        let mut run = Vec::new();
+        let entries = loop {
+            (0..writes_a_turn).for_each(|_| disturb(&mut rng, &mut [&mut keyspace, &mut undisturbed], keys));
+            let (bytes, complete) = keyspace.snapshot_turn(budget);
+            run.extend(bytes);
+            if let Some(entries) = complete {
+                break entries;
+            }
+        };
+        let case =
+            format!("seed {seed} round {round} ({budget} bytes a turn, {writes_a_turn} writes a turn)");
+        let mut replayed = Keyspace::new(DBS, HashKey(7, 7));
+        replayed.replay(&run, |_, _| {}).unwrap_or_else(|why| panic!("{case}: {why:?}"));
+        assert_eq!(entries, wanted.len() as u64, "{case}: entries");
+        let found = show(&replayed);
+        for (key, shown) in &wanted {
+            assert_eq!(found.get(key), Some(shown), "{case}: {}", String::from_utf8_lossy(&key.1));
+        }
+        assert_eq!(found.len(), wanted.len(), "{case}: keys that were born later stay out");
+        // A graveyard that is never emptied would hide what a turn frees too early.
+        while keyspace.free_some(1000) {}
+        assert!(show(&keyspace) == show(&undisturbed), "{case}: a snapshot changes nothing");
+        assert_eq!(keyspace.memory_bytes(), undisturbed.memory_bytes(), "{case}: accounted memory");
+    }
+}
+
+#[test]
+fn a_snapshot_is_the_state_at_its_beginning() {
+    let first =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+    (0..40).for_each(|n| check_point_in_time(first.wrapping_add(n)));
+}
+
+/// Loads much, and counts what the largest turn does while others write.
+fn check_work(keys: u64, members: u64, writes_a_turn: u64, budget: usize) {
+    let mut keyspace = Keyspace::new(DBS, HashKey(1, 2));
+    for n in 0..keys {
+        let name = format!("key:{n}").into_bytes();
+        let effect =
+            Effect::StringSet { key: keyspace.key(&name), value: b"a small value", expire: Expire::Never };
+        keyspace.apply(0, &effect).expect("a string is set");
+    }
+    for n in 0..members {
+        let member = format!("member:{n}").into_bytes();
+        let key = keyspace.key(b"zset");
+        let scores = [(n as f64, member.as_slice())];
+        keyspace
+            .apply(0, &Effect::ZsetAdd { key, scores: Scores::Slice(&scores) })
+            .expect("a member is added");
+    }
+    keyspace.snapshot_begin();
+    let mut rng = Rng(5);
+    let (mut turns, mut looked_before, mut looked_most, mut bytes_most) = (0u64, 0, 0, 0);
+    loop {
+        for _ in 0..writes_a_turn {
+            let n = rng.below(keys * 2);
+            let (name, member) = (format!("key:{n}").into_bytes(), format!("member:{n}").into_bytes());
+            let effect = match rng.below(3) {
+                0 => Effect::Delete { key: keyspace.key(&name), cause: Cause::Command },
+                1 => Effect::StringSet {
+                    key: keyspace.key(&name),
+                    value: b"another value",
+                    expire: Expire::Never,
+                },
+                _ => Effect::ZsetAdd { key: keyspace.key(b"zset"), scores: Scores::Slice(&[(0.5, &member)]) },
+            };
+            let queued = keyspace.snapshot().map_or(0, Snapshot::queued_bytes);
+            keyspace.apply(0, &effect).expect("the effect fits");
+            let saved = keyspace.snapshot().map_or(0, Snapshot::queued_bytes) - queued;
+            assert!(saved < 1024, "a write saved {saved} bytes: a large value is shared, not copied");
+        }
+        let queued = keyspace.snapshot().map_or(0, Snapshot::queued_bytes);
+        let (bytes, complete) = keyspace.snapshot_turn(budget);
+        turns += 1;
+        bytes_most = bytes_most.max(bytes.len() - queued);
+        let Some(looked) = keyspace.snapshot().map(Snapshot::looked) else {
+            assert!(complete.is_some(), "a snapshot ends when it is complete");
+            break;
+        };
+        looked_most = looked_most.max(looked - looked_before);
+        looked_before = looked;
+    }
+    // A turn ends at its budget, one entry or one part (64 KiB and an element) later.
+    let bytes_bound = budget + 64 * 1024 + 1024;
+    assert!(bytes_most <= bytes_bound, "{bytes_most} bytes in one turn of {budget}");
+    // One segment of the table is looked at whole.
+    let looked_bound = budget as u64 / 64 + sessile_keyspace::table::SEGMENT_MAX as u64;
+    assert!(looked_most <= looked_bound, "{looked_most} entries looked at in one turn of {budget} bytes");
+    assert!(turns >= keys * 20 / budget as u64, "only {turns} turns");
+}
+
+#[test]
+fn a_turn_does_a_bounded_amount_of_work() {
+    check_work(300_000, 100_000, 50, 64 * 1024);
+    check_work(300_000, 100_000, 5, 8 * 1024);
+}
