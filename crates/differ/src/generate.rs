@@ -207,7 +207,9 @@ impl Generator {
             doc.name.as_str(),
             "script|flush" | "function|flush" | "function|delete" | "function|restore"
         ) {
-            cmds.extend(scripts::preload().into_iter().map(Cmd::plain));
+            let has_functions = self.commands.iter().any(|c| c.name == "function|load");
+            let wanted = scripts::preload().into_iter().filter(|w| has_functions || w[0] != b"FUNCTION");
+            cmds.extend(wanted.map(Cmd::plain));
         }
         out.push(run(conn, cmds));
     }

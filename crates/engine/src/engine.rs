@@ -316,20 +316,26 @@ impl Engine {
     /// Says what the journal can do. After a failure, whatever waits for it gets the outcome-unknown error and its
     /// connection ends; reads of everything else go on (DESIGN §5.7).
     pub fn set_journal_state(&mut self, state: JournalState) {
-        if let JournalState::Failed(why) = &state {
-            let error =
-                format!("-ERR outcome unknown: the journal failed ({why}), check before you retry\r\n");
+        self.journal_state = state;
+        if matches!(self.journal_state, JournalState::Failed(_)) {
             for conn in std::mem::take(&mut self.gated) {
-                let Some(session) = self.sessions[conn].as_deref_mut() else { continue };
-                session.listed_gated = false;
-                if session.output.is_gated() {
-                    session.output.fail(error.as_bytes());
-                    session.closing = true;
-                    self.mark_ready(conn);
-                }
+                self.fail_gated(conn);
             }
         }
-        self.journal_state = state;
+    }
+
+    /// The journal failed: what the connection's output still waits for will never come.
+    fn fail_gated(&mut self, conn: ConnId) {
+        let JournalState::Failed(why) = &self.journal_state else { return };
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        session.listed_gated = false;
+        if session.output.is_gated() {
+            let error =
+                format!("-ERR outcome unknown: the journal failed ({why}), check before you retry\r\n");
+            session.output.fail(error.as_bytes());
+            session.closing = true;
+            self.mark_ready(conn);
+        }
     }
 
     /// The journal's state as last told.
@@ -464,6 +470,9 @@ impl Engine {
 
     /// Keeps the lists of gated and ready connections true after output was added.
     pub(crate) fn after_output(&mut self, conn: ConnId) {
+        if matches!(self.journal_state, JournalState::Failed(_)) {
+            self.fail_gated(conn);
+        }
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
         if session.output.is_gated() && !std::mem::replace(&mut session.listed_gated, true) {
             self.gated.push(conn);

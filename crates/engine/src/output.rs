@@ -114,7 +114,8 @@ impl Output {
 
     /// Bytes not yet sent.
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.sent
+        // While a command of this connection writes, the buffer is lent to it and there may be less than was sent.
+        self.bytes.len().saturating_sub(self.sent)
     }
 
     /// Whether everything was sent.

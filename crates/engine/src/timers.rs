@@ -38,7 +38,14 @@ impl Engine {
                 break;
             }
             self.deadlines.pop_first();
-            self.time_out(conn);
+            // CLIENT PAUSE leaves deadlines as well, and places of connections are used again.
+            let waits = self.session(conn).is_some_and(|s| {
+                s.blocked.as_ref().is_some_and(|b| b.deadline_ms == at_ms)
+                    || s.waiting.as_ref().is_some_and(|w| w.deadline_ms == at_ms)
+            });
+            if waits {
+                self.time_out(conn);
+            }
             // A request that CLIENT PAUSE held up has nothing to give up: it runs.
             self.resumable.push_back(conn);
         }

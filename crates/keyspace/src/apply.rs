@@ -451,8 +451,8 @@ fn new_text(key: &[u8], text: &[u8]) -> Entry {
 
 fn put_text(entry: &mut Entry, text: &[u8]) {
     if text.len() <= INLINE_MAX {
-        entry.set_short(text)
+        entry.set_short(text);
     } else {
-        entry.set_value(Value::Text(Text::new(text)))
+        entry.set_value(Value::Text(Text::new(text)));
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! An entry's type and body are a payload of [`sessile_values::dump`]. Here they are only measured, so that a file
 //! passes through without its values being built; no more memory is taken than the largest entry has bytes.
+#![forbid(unsafe_code)]
 
 mod body;
 mod error;

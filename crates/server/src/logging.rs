@@ -22,9 +22,9 @@ pub(crate) fn start(config: &Config) -> Result<(), String> {
     if file.is_empty() {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
         if json {
-            builder.json().init()
+            builder.json().init();
         } else {
-            builder.with_ansi(terminal).init()
+            builder.with_ansi(terminal).init();
         }
         return Ok(());
     }
@@ -33,9 +33,9 @@ pub(crate) fn start(config: &Config) -> Result<(), String> {
     })?;
     let builder = builder.with_writer(Mutex::new(out)).with_ansi(false);
     if json {
-        builder.json().init()
+        builder.json().init();
     } else {
-        builder.init()
+        builder.init();
     }
     Ok(())
 }

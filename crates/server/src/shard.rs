@@ -59,6 +59,10 @@ impl Shard {
 
     /// Gives bytes from a socket to the engine.
     pub(crate) fn feed(&self, id: ConnId, bytes: &[u8]) {
+        // A stopping node executes nothing more, or clients that keep writing would put its last commit off.
+        if self.ending.borrow().is_some() {
+            return;
+        }
         let mut engine = self.engine.borrow_mut();
         engine.set_time(clock::now());
         if let Some(journal) = &self.journal {
@@ -92,7 +96,7 @@ impl Shard {
 
     /// Whether sockets are not read for now.
     pub(crate) fn is_holding_back(&self) -> bool {
-        self.holding_back.get()
+        self.holding_back.get() || self.ending.borrow().is_some()
     }
 
     /// Looks again whether too much waits for the journal; wakes everybody when it no longer does.
@@ -140,9 +144,9 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
     let fresh = engine.last_lsn() == 0;
     engine.open_for_service();
     if fresh {
-        dump_file::load(&mut engine)?
+        dump_file::load(&mut engine)?;
     } else {
-        dump_file::note_unused(engine.config())
+        dump_file::note_unused(engine.config());
     }
     let pending_max_bytes = engine.config().memory_bytes(names::JOURNAL_PENDING_MAX);
     let wait_max = Duration::from_millis(engine.config().int(names::JOURNAL_WAIT_MAX) as u64);

@@ -262,7 +262,7 @@ fn fill(dice: &mut Dice, word: &str) -> Vec<u8> {
         "{m}" | "{f}" => numbered(dice, "m", 6),
         "{n}" => dice.below(40).to_string().into_bytes(),
         "{sc}" => dice.below(9).to_string().into_bytes(),
-        "{id}" => format!("0-{}", 1 + dice.below(30)).into_bytes(),
+        "{id}" => format!("0-{}", 1 + dice.below(9)).into_bytes(),
         "{ms}" => (1 + dice.below(60)).to_string().into_bytes(),
         "{t}" => format!("0.0{}", 1 + dice.below(9)).into_bytes(),
         "{bt}" => (1 + dice.below(90)).to_string().into_bytes(),

@@ -1,4 +1,5 @@
 //! `sim --seeds N [--from S]`: lives N seeds, and fails if one of them fails or if something that can occur never did.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -31,7 +32,11 @@ fn main() -> ExitCode {
         (seeds, from) = (1, seed);
     }
     // A failing seed says itself what went wrong.
-    std::panic::set_hook(Box::new(|_| {}));
+    std::panic::set_hook(Box::new(|info| {
+        if let Some(place) = info.location() {
+            eprintln!("panic at {place}");
+        }
+    }));
     let began = Instant::now();
     let (next, failed) = (AtomicU64::new(from), AtomicU64::new(0));
     let all = Mutex::new(Tally::default());

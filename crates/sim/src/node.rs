@@ -13,6 +13,7 @@ use sessile_values::HashKey;
 
 use crate::backend::{Backend, Image};
 use crate::dice::Dice;
+use crate::disk::{DiskImage, DiskJournal};
 use crate::generate;
 use crate::model::{DBS, Model};
 use crate::reveal::{self, Reveal};
@@ -484,6 +485,8 @@ impl Node {
         } else {
             self.journal.after_power_cut(seed)
         };
+        // Recovery needs room of its own, and says so where there is none.
+        DiskJournal::heal(&image);
         let mut keyspace = Keyspace::new(DBS, HashKey(0, 0));
         let (_, recovery) =
             image.open(seed, &mut |batch| keyspace.replay(batch.bytes, |_, _| {}).map(drop))?;
@@ -517,9 +520,9 @@ impl Node {
             disk.disk.clear_faults();
             promised = progress.durable;
             image =
-                Image::Disk(crate::disk::DiskImage { disk: disk.disk.crash(dice.roll()), ..disk.clone() });
+                Image::Disk(DiskImage { disk: disk.disk.crash(dice.roll()), ..disk.clone() });
         }
-        crate::disk::DiskJournal::heal(&image);
+        DiskJournal::heal(&image);
         let mut engine = engine_for(self.mode, dice.roll(), self.now);
         let mut shadow = Keyspace::new(DBS, HashKey(0, 0));
         let (journal, recovery) = image.open(dice.roll(), &mut |batch| {

@@ -1,7 +1,7 @@
 //! One seed: a life of a node, with everything that may go wrong in it.
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use sessile_engine::{Action, JournalState};
 use sessile_journal::{Health, SimDisk};
@@ -66,10 +66,11 @@ fn live(seed: u64, tally: &mut Tally) -> Result<(), String> {
     };
     let node = Node::start(&image, mode, dice.roll())?;
     let mut life = Life { dice, node, commands: 0, since_failure: 0, snapshotting: false };
-    let result = life.run();
+    // A panic must not take the trace along.
+    let result = catch_unwind(AssertUnwindSafe(|| life.run()));
     TRACE.with(|trace| *trace.borrow_mut() = life.node.trace.iter().cloned().collect());
     tally.add(&life.node.tally);
-    result
+    result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 impl Life {
@@ -81,7 +82,7 @@ impl Life {
         let fault_at = self.dice.below(COMMANDS_MIN * 3 / 2);
         let (mut crashed, mut broken) = (false, false);
         while self.commands < COMMANDS_MIN || !crashed {
-            self.step().map_err(|why| self.explain(why))?;
+            self.step()?;
             if !broken && self.commands >= fault_at {
                 broken = true;
                 self.node.say("something breaks");
@@ -94,11 +95,6 @@ impl Life {
             }
         }
         self.end()
-    }
-
-    fn explain(&self, why: String) -> String {
-        TRACE.with(|trace| *trace.borrow_mut() = self.node.trace.iter().cloned().collect());
-        why
     }
 
     fn connect_all(&mut self) {
@@ -283,7 +279,8 @@ impl Life {
         let mut answered = 0;
         let mut readable = 0;
         for key in ["s0", "s1", "h0", "h1", "l0", "z0"] {
-            if self.node.model.changed(0, key.as_bytes(), u64::MAX) <= durable {
+            // The gate's marks do not tell dbs apart.
+            if [0, 1].iter().all(|&db| self.node.model.changed(db, key.as_bytes(), u64::MAX) <= durable) {
                 readable += 1;
                 let sent = self.node.conns[index].received.len();
                 self.node.ask(index, &["EXISTS", key])?;

@@ -239,9 +239,9 @@ fn tracking(_: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> O
 fn getname(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     let name = &engine.session_mut(conn).name;
     if name.is_empty() {
-        out.null()
+        out.null();
     } else {
-        out.bulk(name)
+        out.bulk(name);
     }
     Ok(())
 }
