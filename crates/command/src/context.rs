@@ -232,10 +232,13 @@ impl<'a> ReadCx<'a> {
     }
 }
 
+/// The db of an [`Observed`] that concerns all of them.
+pub const EVERY_DB: u32 = u32::MAX;
+
 /// An effect as observers see it: WATCH, notifications, blocked clients.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// Its db.
+    /// Its db; [`EVERY_DB`] for all.
     pub db: u32,
     /// The key it touched; `None` for a whole db or the node.
     pub key: Option<Vec<u8>>,
@@ -244,6 +247,9 @@ pub struct Observed {
     /// What it did to the key.
     pub applied: Applied,
 }
+
+/// Room that a new batch begins with, at most.
+const KEPT_BATCH_BYTES: usize = 64 * 1024;
 
 /// The transaction being built.
 pub struct Txn {
@@ -315,7 +321,9 @@ impl Txn {
 
     /// Takes the transactions that ended; an open one stays.
     pub fn take_finished(&mut self) -> Vec<u8> {
-        let open = self.bytes.split_off(self.finished);
+        // The next batch is likely as large: growing to that step by step would copy it several times.
+        let mut open = Vec::with_capacity(self.finished.min(KEPT_BATCH_BYTES));
+        open.extend(self.bytes.drain(self.finished..));
         self.finished = 0;
         std::mem::replace(&mut self.bytes, open)
     }
@@ -446,6 +454,13 @@ fn observe(txn: &mut Txn, db: u32, effect: &Effect<'_>, event: Event, applied: A
             let gone = Applied { created: false, removed: true };
             push(Some(key), Event::generic("rename_from"), gone);
             push(Some(to), Event::generic("rename_to"), Applied { created: true, removed: false });
+        }
+        Effect::SwapDb { other } => {
+            push(None, event, applied);
+            txn.observed.push(Observed { db: other, key: None, event, applied });
+        }
+        Effect::FlushAll {} => {
+            txn.observed.push(Observed { db: EVERY_DB, key: None, event, applied });
         }
         _ => {
             let key = effect.keys()[0];

@@ -2,7 +2,7 @@
 //!
 //! A handler's type is its permission: a `Read` handler gets a [`ReadCx`] and cannot change anything; a `Write`
 //! handler gets a [`WriteCx`], whose [`WriteCx::emit`] is the only way to change anything. Every lookup passes
-//! through these contexts, so the gate of a reply is computed where data is looked up (DESIGN §5.1).
+//! through these contexts, so the gate of a reply is computed where data is looked up.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -14,7 +14,7 @@ mod spec;
 pub mod syntax;
 
 pub use args::{ArgsExt, expire_at, is};
-pub use context::{Attempt, Frame, Observed, ReadCx, Txn, WriteCx, content_len};
+pub use context::{Attempt, EVERY_DB, Frame, Observed, ReadCx, Txn, WriteCx, content_len};
 pub use error::{Error, Outcome};
 pub use event::{Event, NotifyClass};
 pub use rng::Rng;

@@ -304,12 +304,25 @@ struct Parcel {
     payload: Vec<u8>,
     expire: Expire,
     access: u32,
+    appended: bool,
+}
+
+impl Parcel {
+    /// Puts the value under a key of a db.
+    fn place(&self, cx: &mut WriteCx<'_>, db: u32, key: Key<'_>, access: u32, event: Event) {
+        cx.emit_in(db, &Effect::Restore { key, payload: &self.payload, expire: self.expire, access }, event);
+        if self.appended {
+            // The payload does not say that OBJECT ENCODING shows `raw`: appending does, even nothing.
+            cx.emit_in(db, &Effect::StringAppend { key, value: b"" }, Event::NONE);
+        }
+    }
 }
 
 fn parcel(cx: &WriteCx<'_>, key: Key<'_>) -> Option<Parcel> {
     let entry = cx.read().lookup_in(cx.db(), key)?;
     let expire = entry.expire_ms().map_or(Expire::Never, Expire::At);
-    Some(Parcel { payload: payload_of(entry.content()), expire, access: entry.access() })
+    let (access, appended) = (entry.access(), entry.is_appended());
+    Some(Parcel { payload: payload_of(entry.content()), expire, access, appended })
 }
 
 fn copy(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
@@ -335,15 +348,11 @@ fn copy(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     let exists = cx.read().lookup_in(cx.db(), key).is_some();
     let taken = exists && cx.read().lookup_in(db, to).is_some() && !replace;
     let parcel = if exists && !taken { parcel(cx, key) } else { None };
-    let Some(Parcel { payload, expire, .. }) = parcel else {
+    let Some(parcel) = parcel else {
         out.int(0);
         return Ok(());
     };
-    cx.emit_in(
-        db,
-        &Effect::Restore { key: to, payload: &payload, expire, access: 0 },
-        Event::generic("copy_to"),
-    );
+    parcel.place(cx, db, to, 0, Event::generic("copy_to"));
     out.int(1);
     Ok(())
 }
@@ -357,12 +366,12 @@ fn move_key(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcom
     let exists = cx.read().lookup_in(cx.db(), key).is_some();
     let taken = exists && cx.read().lookup_in(db, key).is_some();
     let parcel = if exists && !taken { parcel(cx, key) } else { None };
-    let Some(Parcel { payload, expire, access }) = parcel else {
+    let Some(parcel) = parcel else {
         out.int(0);
         return Ok(());
     };
     cx.emit(&Effect::Delete { key, cause: Cause::Command }, Event::generic("move_from"));
-    cx.emit_in(db, &Effect::Restore { key, payload: &payload, expire, access }, Event::generic("move_to"));
+    parcel.place(cx, db, key, parcel.access, Event::generic("move_to"));
     out.int(1);
     Ok(())
 }

@@ -9,6 +9,7 @@ use sessile_command::{
 use sessile_values::{List, Value, digits, dump};
 
 use crate::keys::delete;
+use crate::streams_read::c_text;
 
 const ACL: Acl = Acl::SET.and(Acl::SORTED_SET).and(Acl::LIST).and(Acl::DANGEROUS);
 const COMPLEXITY: &str = "O(N+M*log(M)) in the elements N and those returned M";
@@ -182,10 +183,10 @@ fn elements(value: Option<&Value>) -> Result<Vec<Vec<u8>>, Error> {
     Ok(elements)
 }
 
-/// A number as `strtod` reads it: spaces may stand before it, and the empty text is 0.
+/// A number as `strtod` reads it: up to a zero byte, with spaces before it, and the empty text is 0.
 fn score(text: &[u8]) -> Result<f64, Error> {
-    let number = text.trim_ascii_start();
-    if text.is_empty() { Ok(0.0) } else { digits::parse_f64(number).ok_or(NOT_NUMBER) }
+    let text = c_text(text);
+    if text.is_empty() { Ok(0.0) } else { digits::parse_f64(text.trim_ascii_start()).ok_or(NOT_NUMBER) }
 }
 
 /// What an element is ordered by.

@@ -377,7 +377,11 @@ pub(crate) fn store(
 ) {
     let present = cx.read().lookup_in(cx.db(), key).is_some();
     if !result.is_empty() {
-        let (hash_key, limits) = (cx.read().hash_key(), cx.read().limits().clone());
+        let (hash_key, mut limits) = (cx.read().hash_key(), cx.read().limits().clone());
+        if result.len() > limits.zset_entries || result.iter().any(|(_, m)| m.len() > limits.zset_value) {
+            // It does not start out compact either, where a score of -0 would become 0.
+            limits.zset_entries = 0;
+        }
         let mut zset = Zset::new();
         for (score, member) in result {
             zset.add(&hash_key, &limits, *score, member);

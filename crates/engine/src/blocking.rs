@@ -1,7 +1,7 @@
 //! Commands that wait for a key: who waits, who is woken in which order, and what happens when the time is over.
 //!
 //! A woken command simply runs again; a command whose time is over runs once more and must answer, so that its reply
-//! is gated on what it saw (DESIGN §5.2).
+//! is gated on what it saw.
 
 use sessile_command::{Attempt, Error, Observed, Wait, WaitFor};
 use sessile_keyspace::{Content, Gate};
@@ -63,7 +63,9 @@ impl Engine {
         match &observed.key {
             Some(key) => self.note_ready(observed.db, key.clone()),
             None => {
-                let all: Vec<(u32, Vec<u8>)> = self.waiters.keys().cloned().collect();
+                let mut all: Vec<(u32, Vec<u8>)> = self.waiters.keys().cloned().collect();
+                // The map's own order differs from run to run.
+                all.sort();
                 all.into_iter().for_each(|(db, key)| self.note_ready(db, key));
             }
         }

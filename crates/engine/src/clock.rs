@@ -1,4 +1,4 @@
-//! The engine's clock: it never goes back and never stops (DESIGN §6).
+//! The engine's clock: it never goes back and never stops.
 
 /// Time as the caller reads it.
 #[derive(Clone, Copy, Debug, Default)]

@@ -28,15 +28,17 @@ impl Digest {
     }
 }
 
-/// The digest of every key of every db.
-pub(crate) fn of_all(keyspace: &Keyspace) -> Digest {
+/// The digest of every key of every db, but for those that are due.
+pub(crate) fn of_all(keyspace: &Keyspace, now_ms: u64) -> Digest {
     let mut all = Digest::default();
     for db in 0..keyspace.db_count() as u32 {
-        if keyspace.db(db).is_empty() {
+        let is_live = |entry: &&Entry| entry.expire_ms().is_none_or(|at_ms| at_ms > now_ms);
+        let mut entries = keyspace.db(db).table().iter().filter(is_live).peekable();
+        if entries.peek().is_none() {
             continue;
         }
         all.mix(&db.to_be_bytes());
-        for entry in keyspace.db(db).table().iter() {
+        for entry in entries {
             let mut one = Digest::default();
             one.mix(entry.key());
             add_value(&mut one, entry);

@@ -2,7 +2,7 @@
 
 use sessile_command::{Attempt, Error, Flow, Frame, ReadCx, Run, WriteCx};
 use sessile_keyspace::Gate;
-use sessile_resp::{Args, Limits, Reply};
+use sessile_resp::{Args, Parser, ProtocolError, Reply};
 
 use crate::engine::{Engine, JournalState};
 use crate::session::{ConnId, ReplyMode};
@@ -40,6 +40,7 @@ impl Engine {
             session.input.extend_from_slice(bytes);
             self.run_input(conn);
         }
+        self.lap_us = None;
         self.limit_input(conn);
         self.after_output(conn);
         self.resume();
@@ -76,26 +77,30 @@ impl Engine {
         }
     }
 
-    fn parse_limits(&self, conn: ConnId) -> Limits {
-        let mut limits = self.settings.parse_limits;
-        limits.unauthenticated = !self.session(conn).is_some_and(|s| s.authenticated);
-        limits
-    }
-
     /// Parses and runs requests at the front of `input`; gives the number of bytes used up.
     fn run_requests(&mut self, conn: ConnId, input: &[u8]) -> usize {
+        let mut parser = std::mem::take(&mut self.session_mut(conn).parser);
+        let used = self.run_parsed(conn, input, &mut parser);
+        self.lap_us = None;
+        if let Some(session) = self.sessions[conn].as_deref_mut() {
+            session.parser = parser;
+        }
+        used
+    }
+
+    fn run_parsed(&mut self, conn: ConnId, input: &[u8], parser: &mut Parser) -> usize {
+        let mut limits = self.settings.parse_limits;
         let mut used = 0;
         for _ in 0..REQUESTS_A_TURN {
-            let limits = self.parse_limits(conn);
-            let session = self.session_mut(conn);
-            if session.is_paused() {
+            let Some(session) = self.sessions[conn].as_deref().filter(|s| !s.is_paused()) else {
                 return used;
-            }
-            let mut parser = std::mem::take(&mut session.parser);
+            };
+            limits.unauthenticated = !session.authenticated;
             match parser.next(&input[used..], &limits) {
                 Ok(Some(len)) => {
                     let args = parser.args(&input[used..]);
                     if self.holds_up(conn, args) {
+                        parser.reset();
                         return used;
                     }
                     if !args.is_empty() {
@@ -103,29 +108,28 @@ impl Engine {
                     }
                     used += len;
                     parser.reset();
-                    if let Some(session) = self.sessions[conn].as_deref_mut() {
-                        session.parser = parser;
-                    }
                 }
-                Ok(None) => {
-                    self.session_mut(conn).parser = parser;
-                    return used;
-                }
+                Ok(None) => return used,
                 Err(error) => {
-                    self.stats.protocol_errors += 1;
-                    let mut reply = vec![b'-'];
-                    reply.extend_from_slice(b"ERR ");
-                    reply.extend_from_slice(&error.message());
-                    reply.extend_from_slice(b"\r\n");
-                    let session = self.session_mut(conn);
-                    session.output.push(&reply, Gate::OPEN);
-                    session.closing = true;
+                    self.refuse_input(conn, &error);
                     return input.len();
                 }
             }
         }
         self.resumable.push_back(conn);
         used
+    }
+
+    /// Answers malformed input; nothing more can be read from its connection.
+    #[cold]
+    fn refuse_input(&mut self, conn: ConnId, error: &ProtocolError) {
+        self.stats.protocol_errors += 1;
+        let mut reply = b"-ERR ".to_vec();
+        reply.extend_from_slice(&error.message());
+        reply.extend_from_slice(b"\r\n");
+        let session = self.session_mut(conn);
+        session.output.push(&reply, Gate::OPEN);
+        session.closing = true;
     }
 
     /// Whether CLIENT PAUSE makes this request wait. It stays in the connection's input, to be parsed again.
@@ -180,10 +184,16 @@ impl Engine {
     /// Finds the command and checks its arity.
     fn resolve(&self, conn: ConnId, args: Args<'_>) -> Result<&'static Entry, Error> {
         let name = &args[0];
-        let found = match self.settings.renamed.get(&name.to_ascii_lowercase()[..]) {
-            _ if self.settings.renamed.is_empty() => self.table.find(name),
-            Some(target) => target.as_deref().and_then(|t| self.table.find(t.as_bytes())),
-            None => self.table.find(name),
+        let last = self.session(conn).and_then(|s| s.last_command);
+        let found = if !self.settings.renamed.is_empty() {
+            match self.settings.renamed.get(&name.to_ascii_lowercase()[..]) {
+                Some(target) => target.as_deref().and_then(|t| self.table.find(t.as_bytes())),
+                None => self.table.find(name),
+            }
+        } else if last.is_some_and(|last| last.is_named(name)) {
+            last
+        } else {
+            self.table.find(name)
         };
         let Some(mut entry) = found else { return Err(unknown_command(args)) };
         if entry.is_container() && args.len() > 1 {
@@ -192,7 +202,7 @@ impl Engine {
                 None => return Err(unknown_subcommand(&entry.full_name, &args[1])),
             }
         }
-        if !entry.command.arity.admits(args.len()) || entry.is_container() {
+        if !entry.command.arity.admits(args.len()) || entry.only_chooses() {
             return Err(Error::arity(&entry.full_name));
         }
         self.check(conn, entry)?;
@@ -270,7 +280,8 @@ impl Engine {
         args: Args<'_>,
         attempt: Attempt,
     ) -> (Ended, Gate) {
-        let began_us = (self.stopwatch_us)();
+        let lap_us = self.lap_us.take();
+        let began_us = lap_us.unwrap_or_else(self.stopwatch_us);
         self.txn.observing = self.observing();
         let mut out = std::mem::take(self.session_mut(conn).output.buffer());
         let (ended, gate) = self.call(conn, entry, args, attempt, &mut out);
@@ -279,7 +290,9 @@ impl Engine {
         }
         let suspended = self.running.as_ref().is_some_and(|r| r.conn == conn);
         let gate = if suspended { gate } else { gate.and(self.finish_transaction(conn, gate)) };
-        self.note_time(conn, entry, args, (self.stopwatch_us)() - began_us, &ended);
+        let ended_us = (self.stopwatch_us)();
+        self.lap_us = lap_us.map(|_| ended_us);
+        self.note_time(conn, entry, args, ended_us - began_us, &ended);
         (ended, gate)
     }
 

@@ -77,6 +77,8 @@ pub struct Engine {
     pub(crate) table: &'static Table,
     pub(crate) stats: Stats,
     pub(crate) stopwatch_us: fn() -> u64,
+    /// The stopwatch where the next command begins, if it was just read: one reading ends a command and begins the next.
+    pub(crate) lap_us: Option<u64>,
     pub(crate) journal_state: JournalState,
     pub(crate) pubsub: Pubsub,
     /// Keys that lookups of the running transaction found due.
@@ -93,7 +95,7 @@ pub struct Engine {
     pub(crate) deadlines: BTreeSet<(u64, ConnId)>,
     pub(crate) monitors: HashSet<ConnId>,
     pub(crate) gated: Vec<ConnId>,
-    pub(crate) ready: Vec<ConnId>,
+    pub(crate) ready: VecDeque<ConnId>,
     /// Connections that were held up and may have requests to run.
     pub(crate) resumable: VecDeque<ConnId>,
     pub(crate) actions: Vec<Action>,
@@ -137,6 +139,7 @@ impl Engine {
             table,
             stats: Stats::new(table.entries()),
             stopwatch_us: options.stopwatch_us,
+            lap_us: None,
             journal_state: JournalState::Open,
             pubsub: Pubsub::default(),
             due: Vec::new(),
@@ -149,7 +152,7 @@ impl Engine {
             deadlines: BTreeSet::new(),
             monitors: HashSet::new(),
             gated: Vec::new(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
             resumable: VecDeque::new(),
             actions: Vec::new(),
             expire_cursor: (0, 0),
@@ -178,6 +181,11 @@ impl Engine {
     pub fn set_time(&mut self, now: Now) {
         self.clock.advance(now);
         self.keyspace.clock.now_s = self.clock.now_ms() / 1000;
+    }
+
+    /// Tells the stopwatch's reading right before [`Engine::feed`], which saves the first command its own.
+    pub fn start_lap(&mut self, at_us: u64) {
+        self.lap_us = Some(at_us);
     }
 
     /// Applies a run of transactions from the journal, a snapshot or a file: their last LSN and their time come along.
@@ -305,7 +313,7 @@ impl Engine {
             }
             if !session.output.released().is_empty() && !session.listed_ready {
                 session.listed_ready = true;
-                self.ready.push(conn);
+                self.ready.push_back(conn);
             }
             !open
         });
@@ -314,7 +322,7 @@ impl Engine {
     }
 
     /// Says what the journal can do. After a failure, whatever waits for it gets the outcome-unknown error and its
-    /// connection ends; reads of everything else go on (DESIGN §5.7).
+    /// connection ends; reads of everything else go on.
     pub fn set_journal_state(&mut self, state: JournalState) {
         self.journal_state = state;
         if matches!(self.journal_state, JournalState::Failed(_)) {
@@ -441,22 +449,20 @@ impl Engine {
             .is_some_and(|s| !(s.closing || s.killed || s.is_paused() && s.input.len() > PAUSED_INPUT_BYTES))
     }
 
-    /// Connections with something to send or to be closed.
-    pub fn take_ready(&mut self) -> Vec<ConnId> {
-        let ready = std::mem::take(&mut self.ready);
-        for &conn in &ready {
-            if let Some(session) = self.sessions[conn].as_deref_mut() {
-                session.listed_ready = false;
-            }
+    /// The next connection with something to send or to be closed.
+    pub fn next_ready(&mut self) -> Option<ConnId> {
+        let conn = self.ready.pop_front()?;
+        if let Some(session) = self.sessions[conn].as_deref_mut() {
+            session.listed_ready = false;
         }
-        ready
+        Some(conn)
     }
 
     pub(crate) fn mark_ready(&mut self, conn: ConnId) {
         if let Some(session) = self.sessions[conn].as_deref_mut()
             && !std::mem::replace(&mut session.listed_ready, true)
         {
-            self.ready.push(conn);
+            self.ready.push_back(conn);
         }
     }
 

@@ -1,11 +1,11 @@
 //! What effects set off beyond the state: WATCH, keyspace notifications, blocked clients. All observe; no handler
 //! has a hook of its own.
 
-use sessile_command::{NotifyClass, Observed};
+use sessile_command::{EVERY_DB, NotifyClass, Observed};
 use sessile_keyspace::Gate;
 
 use crate::engine::Engine;
-use crate::session::ConnId;
+use crate::session::{ConnId, Watched};
 
 impl Engine {
     /// Lets observers see the transaction that just ended, and delivers what it published, behind its gate.
@@ -25,26 +25,30 @@ impl Engine {
             return;
         }
         match &observed.key {
-            Some(key) => self.touch(observed.db, key, observed.applied.removed),
+            // A key that was due when it was watched read as absent then, and still does when it is gone.
+            Some(key) => {
+                self.touch(observed.db, key, |watched| !(observed.applied.removed && watched.was_due))
+            }
             None => {
-                // A flush or a swap: whoever watches a key of these dbs sees it change.
-                let touched: Vec<(u32, Vec<u8>)> = self.watchers.keys().cloned().collect();
+                // A flush or a swap changes the keys that were there, and those that are now.
+                let of_db = |db: u32| observed.db == EVERY_DB || observed.db == db;
+                let touched: Vec<(u32, Vec<u8>)> =
+                    self.watchers.keys().filter(|(db, _)| of_db(*db)).cloned().collect();
                 for (db, key) in touched {
-                    self.touch(db, &key, false);
+                    let is_there = self.keyspace.entry(db, self.keyspace.key(&key)).is_some();
+                    self.touch(db, &key, |watched| is_there || watched.was_there);
                 }
             }
         }
     }
 
-    fn touch(&mut self, db: u32, key: &[u8], removed: bool) {
+    /// Lets the next EXEC fail of those who watch the key and for whom it changed.
+    fn touch(&mut self, db: u32, key: &[u8], changed: impl Fn(&Watched) -> bool) {
         let Some(conns) = self.watchers.get(&(db, key.to_vec())) else { return };
         for &conn in conns {
             let Some(session) = self.sessions[conn].as_deref_mut() else { continue };
-            let was_due = session.watched.iter().any(|w| w.db == db && w.key == key && w.was_due);
-            // A key that was due when it was watched read as absent then, and still does when it is gone.
-            if !(removed && was_due) {
-                session.watch_failed = true;
-            }
+            let watched = session.watched.iter().find(|w| w.db == db && w.key == key);
+            session.watch_failed |= watched.is_none_or(&changed);
         }
     }
 

@@ -302,6 +302,9 @@ static PUBSUB: &[SessionCommand] = &[
 ];
 
 fn list_channels(args: Args<'_>, out: &mut Reply<'_>, map: &HashMap<Vec<u8>, BTreeSet<ConnId>>) -> Outcome {
+    if args.len() > 3 {
+        return Err(crate::admin::bad_subcommand(args, "PUBSUB"));
+    }
     let pattern = args.get(2);
     let mut names: Vec<&Vec<u8>> =
         map.keys().filter(|n| pattern.is_none_or(|p| glob::matches(p, n, false))).collect();

@@ -185,7 +185,9 @@ static SCRIPT: &[SessionCommand] = &[
         "script",
         |engine, _, args, out| {
             let host = engine.scripts.as_mut().ok_or_else(busy)?;
-            let sha = host.load(&args[2]).map_err(|error| Error::text(format!("ERR {error}")))?;
+            let sha = host
+                .load(&args[2])
+                .map_err(|error| Error::text([b"ERR ", &error.to_bytes()[..]].concat()))?;
             out.bulk(&sha);
             Ok(())
         },
@@ -252,10 +254,14 @@ fn eval(
     let sha = if by_sha {
         host.find(&args[1]).ok_or(Error::new("NOSCRIPT No matching script. Please use EVAL."))?
     } else {
-        host.load(&args[1]).map_err(|error| Error::text(format!("ERR {error}")))?
+        host.load(&args[1]).map_err(|error| Error::text([b"ERR ", &error.to_bytes()[..]].concat()))?
     };
     let flags = host.flags(&sha).unwrap_or_default();
-    let read_only = read_only || flags.contains(ScriptFlags::NO_WRITES);
+    let may_write = !flags.contains(ScriptFlags::NO_WRITES);
+    if read_only && may_write && !flags.contains(ScriptFlags::COMPATIBLE) {
+        return Err(Error::new("ERR Can not execute a script with write flag using *_ro command."));
+    }
+    let read_only = read_only || !may_write;
     let (db, in_multi) = {
         let session = engine.session_mut(conn);
         (session.db, session.in_exec)
@@ -433,7 +439,7 @@ impl View<'_> {
                 .find_sub(entry, &args[1])
                 .ok_or(Error::new("ERR Unknown Redis command called from script"))?;
         }
-        if !entry.command.arity.admits(args.len()) || entry.is_container() {
+        if !entry.command.arity.admits(args.len()) || entry.only_chooses() {
             return Err(Error::new("ERR Wrong number of args calling Redis command from script"));
         }
         if entry.command.flags.has(Flags::NO_SCRIPT) {

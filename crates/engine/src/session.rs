@@ -60,6 +60,8 @@ pub struct Watched {
     pub key: Vec<u8>,
     /// It was there but due when WATCH was called: its removal changes nothing.
     pub was_due: bool,
+    /// It was there and not due.
+    pub was_there: bool,
 }
 
 /// A command that waits for a key.

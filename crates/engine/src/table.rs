@@ -31,6 +31,8 @@ pub(crate) enum SessionRun {
     Do(SessionFn),
     /// By its second word.
     Container(&'static [SessionCommand]),
+    /// By its second word, or by itself where there is none.
+    Both(SessionFn, &'static [SessionCommand]),
 }
 
 /// An entry of the assembled table.
@@ -57,6 +59,18 @@ impl Entry {
         self.command.is_write()
             || self.command.flags.has(sessile_command::Flags::MAY_REPLICATE)
             || self.full_name == "exec"
+    }
+
+    /// Whether this is the top-level command of that name, whatever its case.
+    pub fn is_named(&self, name: &[u8]) -> bool {
+        // A subcommand's full name is longer: `config|get` is no command's name.
+        self.full_name.len() == self.command.name.len()
+            && name.eq_ignore_ascii_case(self.full_name.as_bytes())
+    }
+
+    /// Whether it does nothing without a second word.
+    pub(crate) fn only_chooses(&self) -> bool {
+        self.is_container() && self.session.is_none()
     }
 
     /// Whether a second word chooses the handler.
@@ -135,14 +149,14 @@ impl Table {
     fn session_entry(&mut self, full_name: String, it: &'static SessionCommand) -> Entry {
         let index = self.next_index();
         let (session, subs) = match it.run {
-            SessionRun::Do(run) => (Some(run), HashMap::new()),
-            SessionRun::Container(subs) => {
-                let sub = |s: &'static SessionCommand| {
-                    (s.command.name, self.session_entry(format!("{full_name}|{}", s.command.name), s))
-                };
-                (None, subs.iter().map(sub).collect())
-            }
+            SessionRun::Do(run) => (Some(run), &[][..]),
+            SessionRun::Container(subs) => (None, subs),
+            SessionRun::Both(run, subs) => (Some(run), subs),
         };
+        let sub = |s: &'static SessionCommand| {
+            (s.command.name, self.session_entry(format!("{full_name}|{}", s.command.name), s))
+        };
+        let subs = subs.iter().map(sub).collect();
         let (runs_in_multi, runs_subscribed) = (it.runs_in_multi, it.runs_subscribed);
         Entry { full_name, command: &it.command, session, runs_in_multi, runs_subscribed, index, subs }
     }

@@ -115,7 +115,8 @@ fn watch(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>)
     let db = engine.session_mut(conn).db;
     for bytes in args.iter().skip(1) {
         let was_due = engine.is_due(db, bytes);
-        let watched = Watched { db, key: bytes.to_vec(), was_due };
+        let was_there = !was_due && engine.keyspace.entry(db, engine.keyspace.key(bytes)).is_some();
+        let watched = Watched { db, key: bytes.to_vec(), was_due, was_there };
         let session = engine.session_mut(conn);
         if session.watched.iter().any(|w| w.db == db && w.key == bytes) {
             continue;

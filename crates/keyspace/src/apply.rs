@@ -279,6 +279,9 @@ impl Keyspace {
                 put_text(entry, text);
                 entry.set_appended(false);
                 it.bytes = it.bytes - before + entry.heap_bytes();
+                if expire == Expire::Never && entry.expire_ms().is_none() {
+                    return Applied { created: false, removed: false };
+                }
                 false
             }
             None => {
@@ -290,7 +293,8 @@ impl Keyspace {
                 true
             }
         };
-        if expire != Expire::Keep {
+        // What was just made never expires unless it is told to.
+        if !(created && expire == Expire::Never) {
             self.set_expire(db, key, expire);
         }
         Applied { created, removed: false }

@@ -1,4 +1,4 @@
-//! Which LSN a key waits for: the gate's memory of writes that are not yet durable (DESIGN §5.1).
+//! Which LSN a key waits for: the gate's memory of writes that are not yet durable.
 //!
 //! A fixed array indexed by bits of the key's hash; each slot keeps the newest LSN that wrote a key there. Slots are
 //! compared with how far the journal has come and never emptied, so they outlive deletion. A collision only makes

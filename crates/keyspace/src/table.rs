@@ -36,6 +36,8 @@ pub struct Table {
     len: usize,
     /// Memory of the segments' places, kept so that nobody has to add it up.
     place_bytes: usize,
+    /// Memory of directory and segment list, kept likewise: every write asks for the sum over all dbs.
+    list_bytes: usize,
 }
 
 struct Segment {
@@ -68,7 +70,10 @@ fn inner(hash: u64) -> u64 {
 impl Table {
     /// An empty table.
     pub fn new(key: HashKey) -> Self {
-        Self { key, directory: vec![0], depth: 0, segments: vec![Segment::new(0, 0)], len: 0, place_bytes: 0 }
+        let (directory, segments) = (vec![0], vec![Segment::new(0, 0)]);
+        let mut table = Self { key, directory, depth: 0, segments, len: 0, place_bytes: 0, list_bytes: 0 };
+        table.list_bytes = table.count_lists();
+        table
     }
 
     /// Number of entries.
@@ -83,9 +88,11 @@ impl Table {
 
     /// Memory of directory and segments; entries count themselves.
     pub fn heap_bytes(&self) -> usize {
-        self.place_bytes
-            + allocated(self.directory.capacity() * 4)
-            + allocated(self.segments.capacity() * size_of::<Segment>())
+        self.place_bytes + self.list_bytes
+    }
+
+    fn count_lists(&self) -> usize {
+        allocated(self.directory.capacity() * 4) + allocated(self.segments.capacity() * size_of::<Segment>())
     }
 
     fn slot(&self, hash: u64) -> usize {
@@ -179,6 +186,7 @@ impl Table {
         self.directory[first..first + span].fill(new);
         self.place_bytes += right.place_bytes();
         self.segments.push(right);
+        self.list_bytes = self.count_lists();
     }
 
     /// The entries of the segment that covers `position`, and the first position behind it; `None` at the end.

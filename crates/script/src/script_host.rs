@@ -48,7 +48,7 @@ pub struct Flags(u8);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CompileError {
     /// Lua's message.
-    Syntax(String),
+    Syntax(Vec<u8>),
     /// The first line begins with `#!` and does not end.
     UnfinishedShebang,
     /// The first line names no engine.
@@ -91,7 +91,7 @@ impl ScriptHost {
         let (flags, code) = split_shebang(body)?;
         let lua = self.vm.lua();
         if lua.load_script(code) != 0 {
-            let message = String::from_utf8_lossy(lua.bytes(-1).unwrap_or_default()).into_owned();
+            let message = lua.bytes(-1).unwrap_or_default().to_vec();
             lua.pop(1);
             return Err(CompileError::Syntax(message));
         }
@@ -262,10 +262,22 @@ impl Flags {
     }
 }
 
+impl CompileError {
+    /// The error text with the bytes of the script that Lua quotes, whether they are text or not.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Syntax(message) => [b"Error compiling script (new function): ", &message[..]].concat(),
+            other => other.to_string().into_bytes(),
+        }
+    }
+}
+
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax(message) => write!(f, "Error compiling script (new function): {message}"),
+            Self::Syntax(message) => {
+                write!(f, "Error compiling script (new function): {}", String::from_utf8_lossy(message))
+            }
             Self::UnfinishedShebang => f.write_str("Invalid script shebang"),
             Self::NoEngine => f.write_str("Invalid engine in script shebang"),
             Self::UnexpectedEngine(name) => write!(f, "Unexpected engine in script shebang: {name}"),

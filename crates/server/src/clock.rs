@@ -1,8 +1,5 @@
 //! The clocks that the engine is told.
 
-use std::sync::OnceLock;
-use std::time::Instant;
-
 use rustix::time::{ClockId, clock_gettime};
 use sessile_engine::Now;
 
@@ -17,6 +14,6 @@ pub(crate) fn now() -> Now {
 
 /// Microseconds since some moment, for durations.
 pub(crate) fn stopwatch_us() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_micros() as u64
+    let at = clock_gettime(ClockId::Monotonic);
+    at.tv_sec as u64 * 1_000_000 + at.tv_nsec as u64 / 1000
 }

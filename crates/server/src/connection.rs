@@ -1,13 +1,15 @@
 //! One connection: its socket, and the task that carries bytes between socket and engine.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 
-use sessile_engine::{ConnId, Peer};
-use tokio::io::{Interest, Ready};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::Notify;
+use sessile_engine::{ConnId, Engine, Peer};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::shard::Shard;
 
@@ -22,79 +24,143 @@ pub(crate) enum Socket {
     Unix(UnixStream),
 }
 
+/// The half that the connection's task reads.
+enum Source {
+    Tcp(tcp::OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
+}
+
+/// The half that whoever releases a reply writes.
+enum Sink {
+    Tcp(tcp::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf),
+}
+
 impl Socket {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+    fn split(self) -> (Source, Sink) {
         match self {
-            Socket::Tcp(stream) => stream.try_read(buf),
-            Socket::Unix(stream) => stream.try_read(buf),
+            Socket::Tcp(stream) => {
+                let (source, sink) = stream.into_split();
+                (Source::Tcp(source), Sink::Tcp(sink))
+            }
+            Socket::Unix(stream) => {
+                let (source, sink) = stream.into_split();
+                (Source::Unix(source), Sink::Unix(sink))
+            }
         }
     }
+}
 
+impl Source {
+    /// Reads once. Unlike `try_read` it takes a short read for the end of what is there, and saves the system call
+    /// that would say so.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Source::Tcp(half) => Pin::new(half).poll_read(cx, buf),
+            Source::Unix(half) => Pin::new(half).poll_read(cx, buf),
+        }
+    }
+}
+
+impl Sink {
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         match self {
-            Socket::Tcp(stream) => stream.try_write(buf),
-            Socket::Unix(stream) => stream.try_write(buf),
+            Sink::Tcp(half) => half.try_write(buf),
+            Sink::Unix(half) => half.try_write(buf),
         }
     }
 
-    async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Socket::Tcp(stream) => stream.ready(interest).await,
-            Socket::Unix(stream) => stream.ready(interest).await,
+            Sink::Tcp(half) => half.as_ref().poll_write_ready(cx),
+            Sink::Unix(half) => half.as_ref().poll_write_ready(cx),
         }
+    }
+}
+
+/// Wakes the connection's task: one flag and one waker, since only the data thread rings and listens.
+#[derive(Default)]
+pub(crate) struct Bell {
+    rung: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Bell {
+    /// Wakes whoever listens, now or next.
+    pub(crate) fn ring(&self) {
+        self.rung.set(true);
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn poll_rung(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.rung.take() {
+            return Poll::Ready(());
+        }
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
 /// What the shard keeps of a connection, so that whoever releases a reply can send it at once.
 pub(crate) struct Conn {
-    socket: Socket,
+    sink: Sink,
     /// Wakes the task: there is output that the socket did not take, or the connection is to be closed.
-    pub wake: Notify,
+    pub bell: Bell,
     /// The socket did not take everything.
     full: Cell<bool>,
-}
-
-/// How sending went.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    All,
-    Blocked,
-    Broken,
+    /// The socket takes nothing any more.
+    broken: Cell<bool>,
+    /// The task does not read for now.
+    rests: Cell<bool>,
 }
 
 impl Conn {
-    /// Sends what is released. Called by the connection's task and by whoever opens a gate.
-    fn send(&self, shard: &Shard, id: ConnId) -> Sent {
-        let mut engine = shard.engine.borrow_mut();
+    /// Sends what is released, and leaves to the task what the socket does not take. Called by whoever opens a gate.
+    pub(crate) fn send_or_wake(&self, engine: &mut Engine, id: ConnId) {
+        self.send(engine, id);
+        if self.full.get() || self.broken.get() || self.rests.get() || engine.should_close(id) {
+            self.bell.ring();
+        }
+    }
+
+    fn send(&self, engine: &mut Engine, id: ConnId) {
         loop {
             let released = engine.released(id);
             if released.is_empty() {
                 self.full.set(false);
-                return Sent::All;
+                return;
             }
-            match self.socket.try_write(released) {
-                Ok(count) => engine.sent(id, count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.full.set(true);
-                    return Sent::Blocked;
+            let len = released.len();
+            match self.sink.try_write(released) {
+                Ok(count) => {
+                    engine.sent(id, count);
+                    if count == len {
+                        self.full.set(false);
+                        return;
+                    }
                 }
-                Err(_) => return Sent::Broken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.full.set(true),
+                Err(_) => return self.broken.set(true),
             }
-        }
-    }
-
-    /// Sends what is released, and leaves to the task what the socket does not take.
-    pub(crate) fn send_or_wake(&self, shard: &Shard, id: ConnId) {
-        let sent = self.send(shard, id);
-        if sent != Sent::All || shard.engine.borrow().should_close(id) {
-            self.wake.notify_one();
         }
     }
 }
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(shard: Rc<Shard>, socket: Socket, peer: Peer) {
-    let conn = Rc::new(Conn { socket, wake: Notify::new(), full: Cell::new(false) });
+    let (mut source, sink) = socket.split();
+    let conn = Rc::new(Conn {
+        sink,
+        bell: Bell::default(),
+        full: Cell::new(false),
+        broken: Cell::new(false),
+        rests: Cell::new(false),
+    });
     let connected = {
         let mut engine = shard.engine.borrow_mut();
         engine.set_time(crate::clock::now());
@@ -103,12 +169,12 @@ pub(crate) async fn serve(shard: Rc<Shard>, socket: Socket, peer: Peer) {
     let id = match connected {
         Ok(id) => id,
         Err(refusal) => {
-            let _ = conn.socket.try_write(refusal);
+            let _ = conn.sink.try_write(refusal);
             return;
         }
     };
     shard.register(id, Rc::clone(&conn));
-    carry(&shard, &conn, id).await;
+    carry(&shard, &mut source, &conn, id).await;
     shard.forget(id);
     let mut engine = shard.engine.borrow_mut();
     engine.disconnect(id);
@@ -116,57 +182,45 @@ pub(crate) async fn serve(shard: Rc<Shard>, socket: Socket, peer: Peer) {
     shard.after_turn();
 }
 
-async fn carry(shard: &Rc<Shard>, conn: &Conn, id: ConnId) {
-    loop {
-        let (closing, reads) = {
-            let engine = shard.engine.borrow();
-            (engine.should_close(id), engine.wants_input(id) && !shard.is_holding_back())
-        };
-        if closing {
-            return;
-        }
-        let interest = match (reads, conn.full.get()) {
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, true) => Interest::WRITABLE,
-            (false, false) => {
-                // Nothing to do until somebody wakes it; a peer that hangs up meanwhile is noticed when it is written to.
-                conn.wake.notified().await;
-                continue;
-            }
-        };
-        let ready = tokio::select! {
-            ready = conn.socket.ready(interest) => ready,
-            () = conn.wake.notified() => Ok(Ready::EMPTY),
-        };
-        let Ok(ready) = ready else { return };
-        if ready.is_writable() && conn.send(shard, id) == Sent::Broken {
-            return;
-        }
-        if (ready.is_readable() || ready.is_read_closed()) && reads && !read_some(shard, conn, id) {
-            return;
-        }
-    }
+/// Carries until the peer is gone or the connection is to be closed.
+async fn carry(shard: &Shard, source: &mut Source, conn: &Conn, id: ConnId) {
+    while poll_fn(|cx| poll_turn(shard, source, conn, id, cx)).await {}
 }
 
-/// Reads once, runs what came, sends what is released. False if the peer is gone.
-fn read_some(shard: &Rc<Shard>, conn: &Conn, id: ConnId) -> bool {
-    let mut buffer = shard.read_buffer.take();
-    buffer.resize(READ_BYTES, 0);
-    let count = match conn.socket.try_read(&mut buffer) {
-        Ok(0) => {
-            shard.read_buffer.replace(buffer);
-            return false;
+/// One turn: sends what waited for the socket, reads once, runs what came. False at the end of the connection.
+fn poll_turn(
+    shard: &Shard,
+    source: &mut Source,
+    conn: &Conn,
+    id: ConnId,
+    cx: &mut Context<'_>,
+) -> Poll<bool> {
+    if conn.full.get() && conn.sink.poll_write_ready(cx).is_ready() {
+        conn.send(&mut shard.engine.borrow_mut(), id);
+    }
+    let reads = {
+        let engine = shard.engine.borrow();
+        if conn.broken.get() || engine.should_close(id) {
+            return Poll::Ready(false);
         }
-        Ok(count) => count,
-        Err(error) => {
-            shard.read_buffer.replace(buffer);
-            return error.kind() == io::ErrorKind::WouldBlock;
-        }
+        engine.wants_input(id) && !shard.is_holding_back()
     };
-    shard.feed(id, &buffer[..count]);
-    shard.read_buffer.replace(buffer);
-    let sent = conn.send(shard, id);
+    if conn.bell.poll_rung(cx).is_ready() {
+        return Poll::Ready(true);
+    }
+    // While it does not read, a peer that hangs up is noticed when it is written to.
+    conn.rests.set(!reads);
+    if !reads {
+        return Poll::Pending;
+    }
+    let mut buffer = shard.read_buffer.borrow_mut();
+    buffer.resize(READ_BYTES, 0);
+    let mut into = ReadBuf::new(&mut buffer);
+    let Ok(()) = ready!(source.poll_read(cx, &mut into)) else { return Poll::Ready(false) };
+    if into.filled().is_empty() {
+        return Poll::Ready(false);
+    }
+    shard.feed(id, into.filled());
     shard.after_turn();
-    sent != Sent::Broken
+    Poll::Ready(true)
 }

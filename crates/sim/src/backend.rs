@@ -23,6 +23,9 @@ pub trait Backend: Journal {
     /// Plans a random fault.
     fn break_something(&self, dice: &mut Dice, tally: &mut Tally);
 
+    /// The next sync fails, where there is such a thing.
+    fn fail_next_sync(&self) {}
+
     /// Ends a lack of space.
     fn make_room(&self) {}
 

@@ -215,6 +215,11 @@ impl Backend for DiskJournal {
         disk.inject(Fault { operation, after: dice.below(12), kind });
     }
 
+    fn fail_next_sync(&self) {
+        let kind = FaultKind::Error(io::ErrorKind::Other);
+        self.image.disk.inject(Fault { operation: Operation::Sync, after: 0, kind });
+    }
+
     fn make_room(&self) {
         self.image.disk.set_capacity_bytes(u64::MAX);
     }

@@ -114,15 +114,17 @@ const DATA: &[&str] = &[
     "ZMPOP 2 {z} {z} MIN",
     "ZCOUNT {z} 2 6",
     "GEOADD {z} 13.4 52.5 {m}",
-    "XADD {x} * {f} {v}",
-    "XADD {x} * {f} {v}",
-    "XADD {x} MAXLEN 3 * {f} {v}",
+    "XADD t0 * {f} {v}",
+    "XADD {x} 0-* {f} {v}",
+    "XADD {x} 0-* {f} {v}",
+    "XADD {x} 0-* {f} {v}",
+    "XADD {x} MAXLEN 3 0-* {f} {v}",
     "XLEN {x}",
     "XRANGE {x} - +",
     "XREAD COUNT 2 STREAMS {x} 0",
     "XDEL {x} {id}",
     "XTRIM {x} MAXLEN 2",
-    "XSETID {x} 99999999999999-0",
+    "XSETID {x} 0-20",
     "XGROUP CREATE {x} g 0 MKSTREAM",
     "XGROUP CREATE {x} g 0 MKSTREAM",
     "XGROUP SETID {x} g 0",
@@ -131,12 +133,15 @@ const DATA: &[&str] = &[
     "XGROUP DELCONSUMER {x} g a",
     "XREADGROUP GROUP g a COUNT 2 STREAMS {x} >",
     "XREADGROUP GROUP g b STREAMS {x} 0",
-    "XACK {x} g {id}",
+    "XACK {x} g {id} 0-21 0-22",
+    "XREADGROUP GROUP g a STREAMS {x} >",
+    "XCLAIM {x} g a 0 0-1 0-2",
+    "XDEL {x} 0-1 0-2 0-21",
     "XCLAIM {x} g b 0 {id}",
     "XAUTOCLAIM {x} g b 0 0",
     "XPENDING {x} g",
     "XADD {x} {id} {f} {v}",
-    "XACK {x} g {id} {id} {id}",
+    "XACK {x} g 0-1 0-2 0-3 0-4 0-5 0-21 0-22 0-23 0-24",
     "DEL {k}",
     "DEL {k} {k}",
     "UNLINK {k}",
@@ -202,9 +207,19 @@ const BLOCKING: &[&str] = &[
     "XREADGROUP GROUP g a BLOCK {bt} STREAMS {x} >",
 ];
 
-/// Refused before they look at data.
-const BROKEN: &[&str] =
-    &["GET", "SET {s} {v} BAD", "NOSUCH {k}", "EXPIRE {k} x", "ZADD {z} x {m}", "EXEC", "DISCARD"];
+/// Refused before they look at data: by their names, their number of words, or the word [`BROKEN_WORD`].
+const BROKEN: &[&str] = &[
+    "GET",
+    "SET {s} {v} BROKEN",
+    "NOSUCH {k}",
+    "EXPIRE {k} BROKEN",
+    "ZADD {z} BROKEN {m}",
+    "EXEC",
+    "DISCARD",
+];
+
+/// A request with it is refused before it looks at data.
+pub const BROKEN_WORD: &[u8] = b"BROKEN";
 
 const SCRIPTS: &[&str] = &[
     "local v = redis.call('GET', KEYS[1]); redis.call('SET', KEYS[1], 'script'); return v",

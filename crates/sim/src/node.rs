@@ -39,6 +39,8 @@ struct Segment {
     need: u64,
     /// LSN that it needs if EXEC was refused.
     need_refused: u64,
+    /// LSN that it needs if it is an error.
+    need_error: u64,
     /// A push, not a reply.
     push: bool,
     what: String,
@@ -138,7 +140,7 @@ impl Node {
         self.engine.recovered_up_to(recovery.last_lsn, recovery.time_ms);
         let before = self.before();
         self.engine.open_for_service();
-        self.after(before, None)
+        self.after(&before, None)
     }
 
     /// Notes a line for the trace.
@@ -186,7 +188,7 @@ impl Node {
     }
 
     /// Looks at what an event did. `feeder` is the connection whose request it was, and what that may reveal.
-    fn after(&mut self, before: Before, feeder: Option<(usize, Reveal, String)>) -> Result<(), String> {
+    fn after(&mut self, before: &Before, feeder: Option<(usize, Reveal, String)>) -> Result<(), String> {
         let kinds = match self.engine.take_batch() {
             Some((bytes, last_lsn)) => {
                 let kinds = self.model.apply(&bytes, last_lsn, &mut self.tally)?;
@@ -212,12 +214,12 @@ impl Node {
                 before.conns[i].1.is_none() && grown(self, i) && feeder.as_ref().is_none_or(|f| f.0 != i)
             })
             .collect();
-        self.add_pushes(&before, &kinds, feeder.as_ref(), &others);
-        self.add_woken(&before, feeder.is_some(), &woken);
+        self.add_pushes(before, &kinds, feeder.as_ref(), &others);
+        self.add_woken(before, feeder.is_some(), &woken);
         if let Some((index, reveal, what)) = feeder
             && grown(self, index)
         {
-            self.add_reply(&before, &kinds, index, &reveal, what, woken.is_empty());
+            self.add_reply(before, &kinds, index, &reveal, what, woken.is_empty());
         }
         Ok(())
     }
@@ -243,6 +245,7 @@ impl Node {
                 start,
                 need,
                 need_refused: need,
+                need_error: need,
                 push: true,
                 what,
             });
@@ -263,7 +266,14 @@ impl Node {
             let conn = &mut self.conns[index];
             conn.seen = conn.seen.max(need);
             let what = "a blocked command's reply".to_owned();
-            conn.segments.push_back(Segment { start: *start, need, need_refused: need, push: false, what });
+            conn.segments.push_back(Segment {
+                start: *start,
+                need,
+                need_refused: need,
+                need_error: need,
+                push: false,
+                what,
+            });
         }
     }
 
@@ -280,17 +290,21 @@ impl Node {
         let own = kinds.len().min(1 + kinds.iter().skip(1).take_while(|&&only_expired| only_expired).count());
         let until = if alone { self.engine.last_lsn() } else { before.lsn + own as u64 };
         let mut need = reveal.needs(&self.model, until, before.refusing_at_ms);
+        let mut need_error = reveal.needs_of_error(&self.model, until, before.refusing_at_ms);
         if reveal.runs_data() && !kinds.is_empty() && self.model.changed_at(before.lsn + 1) {
             need = need.max(before.lsn + 1);
+            need_error = need_error.max(before.lsn + 1);
         }
         let need_refused = reveal.needs_when_watch_failed(&self.model, before.lsn);
         let conn = &mut self.conns[index];
         if before.refusing_at_ms.is_none() {
+            // What the reply is cannot be seen yet: the least that any would need.
             let failed = reveal.exec.is_some() && kinds.is_empty();
-            conn.seen = conn.seen.max(if failed { need_refused } else { need });
+            let least = if kinds.is_empty() { need.min(need_error) } else { need };
+            conn.seen = conn.seen.max(if failed { need_refused } else { least });
         }
         let start = before.conns[index].0;
-        conn.segments.push_back(Segment { start, need, need_refused, push: false, what });
+        conn.segments.push_back(Segment { start, need, need_refused, need_error, push: false, what });
     }
 
     /// Sends one request on a connection, in one piece or two.
@@ -312,7 +326,12 @@ impl Node {
             self.engine.feed(id, first);
         }
         self.engine.feed(id, rest);
-        self.after(before, Some((index, reveal, what)))
+        self.after(&before, Some((index, reveal, what)))?;
+        let failed = matches!(self.engine.journal_state(), JournalState::Failed(_));
+        if failed && self.engine.session(id).is_some_and(|session| session.output.is_gated()) {
+            return Err("a reply waits for a journal that has failed".into());
+        }
+        Ok(())
     }
 
     /// As [`Node::request`], with words.
@@ -331,14 +350,14 @@ impl Node {
         if self.now_ms() < was_ms + boot_ms {
             return Err(format!("the clock went from {was_ms} to {} in {boot_ms} ms", self.now_ms()));
         }
-        self.after(before, None)
+        self.after(&before, None)
     }
 
     /// One turn of the engine's background work.
     pub fn tick(&mut self) -> Result<(), String> {
         let before = self.before();
         self.engine.tick();
-        self.after(before, None)
+        self.after(&before, None)
     }
 
     /// Hands what ran to the journal.
@@ -358,7 +377,7 @@ impl Node {
         let progress = self.journal.progress();
         let before = self.before();
         self.engine.advance(Gate { written: progress.written, durable: progress.durable });
-        self.after(before, None)?;
+        self.after(&before, None)?;
         for note in self.journal.take_notes() {
             self.tally.note(note);
             self.say(note);
@@ -381,7 +400,7 @@ impl Node {
         if !matches!(state, JournalState::Failed(_)) {
             let before = self.before();
             self.engine.set_journal_state(state);
-            return self.after(before, None);
+            return self.after(&before, None);
         }
         self.fail(state)
     }
@@ -420,14 +439,18 @@ impl Node {
     /// Lets at most `most` released bytes of a connection leave, and checks what they reveal.
     pub fn send(&mut self, index: usize, most: usize, dice: &mut Dice) -> Result<usize, String> {
         let conn = &mut self.conns[index];
-        let mut bytes = self.engine.released(conn.id).to_vec();
-        bytes.truncate(most);
+        let released = self.engine.released(conn.id).to_vec();
+        let bytes = &released[..released.len().min(most)];
         let (from, to) = (conn.sent, conn.sent + bytes.len() as u64);
         let mut checks = Vec::new();
         while let Some(segment) = conn.segments.pop_front_if(|segment| segment.start < to) {
-            let reply = &bytes[(segment.start - from) as usize..];
+            let reply = &released[(segment.start - from) as usize..];
             let refused = reply.starts_with(b"*-1");
-            let need = if refused { segment.need_refused } else { segment.need };
+            let need = match reply[0] {
+                _ if refused => segment.need_refused,
+                b'-' => segment.need_error,
+                _ => segment.need,
+            };
             if refused && segment.need_refused > 0 {
                 self.tally.note("EXEC refused by WATCH");
             }
@@ -447,7 +470,7 @@ impl Node {
         }
         self.engine.sent(conn.id, bytes.len());
         conn.sent = to;
-        conn.received.extend_from_slice(&bytes);
+        conn.received.extend_from_slice(bytes);
         for (need, what, reply) in checks {
             self.check_release(need, dice)
                 .map_err(|why| format!("{why}\n  the reply {reply:?} to: {what}"))?;
@@ -519,8 +542,7 @@ impl Node {
             let _ = image.open(dice.roll(), &mut |_| Ok(()));
             disk.disk.clear_faults();
             promised = progress.durable;
-            image =
-                Image::Disk(DiskImage { disk: disk.disk.crash(dice.roll()), ..disk.clone() });
+            image = Image::Disk(DiskImage { disk: disk.disk.crash(dice.roll()), ..disk.clone() });
         }
         DiskJournal::heal(&image);
         let mut engine = engine_for(self.mode, dice.roll(), self.now);

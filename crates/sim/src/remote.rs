@@ -302,7 +302,7 @@ impl Backend for RemoteJournal {
         let store = self.store.copy();
         let inner = self.inner.borrow();
         if let Some(sent) = &inner.in_flight
-            && (sent.resent || seed % 2 == 0)
+            && (sent.resent || seed.is_multiple_of(2))
         {
             // What was on its way arrives after all; if it is too late, nothing happens.
             let _ = store.0.borrow_mut().append(sent.seq, inner.chain, &sent.row);

@@ -3,6 +3,7 @@
 use sessile_engine::{Engine, Entry, Session, Table};
 use sessile_resp::{Args, OwnedArgs};
 
+use crate::generate;
 use crate::model::Model;
 
 /// Errors that tell something about data. Others are decided before any lookup.
@@ -54,10 +55,16 @@ const STOPS_EARLY: &[&str] = &[
     "mset",
 ];
 
+/// They look at all of their keys, whatever the types.
+const LOOKS_AT_ALL: &[&str] = &["mget", "exists", "del", "unlink", "touch"];
+
+/// A db and a key in it.
+type Place = (u32, Vec<u8>);
+
 /// What one command looks at.
 #[derive(Clone, Debug, Default)]
 pub struct Reveal {
-    keys: Vec<(u32, Vec<u8>)>,
+    keys: Vec<Place>,
     dbs: Vec<u32>,
     stops_early: bool,
     /// It is for data: transactions that it ran belong to its reply.
@@ -65,7 +72,7 @@ pub struct Reveal {
     /// It publishes what its connection knows.
     pub publishes: bool,
     /// For EXEC: what it runs, and the keys under WATCH.
-    pub exec: Option<(Vec<Reveal>, Vec<(u32, Vec<u8>)>)>,
+    pub exec: Option<(Vec<Reveal>, Vec<Place>)>,
 }
 
 impl Reveal {
@@ -76,14 +83,19 @@ impl Reveal {
         args.iter().for_each(|arg| owned.push(arg));
         let table = Table::get();
         let Some(entry) = table.find(&args[0]) else { return Self::default() };
+        if args.iter().any(|arg| arg == generate::BROKEN_WORD) {
+            return Self::default();
+        }
         let entry = args.get(1).and_then(|sub| table.find_sub(entry, sub)).unwrap_or(entry);
         if entry.full_name == "exec" {
             let Some(multi) = &session.multi else { return Self::default() };
-            let queued = multi
-                .queued
-                .iter()
-                .map(|(entry, args)| Self::one(session.db, entry, args.as_args()))
-                .collect();
+            let one = |entry: &Entry, args: &OwnedArgs| {
+                let it = Self::one(session.db, entry, args.as_args());
+                // An error inside EXEC's reply is not told apart, and whoever met one has not looked further.
+                let all = LOOKS_AT_ALL.contains(&entry.full_name.as_str());
+                Self { stops_early: it.stops_early || !all, ..it }
+            };
+            let queued = multi.queued.iter().map(|(entry, args)| one(entry, args)).collect();
             let watched = session.watched.iter().map(|it| (it.db, it.key.clone())).collect();
             return Self { exec: Some((queued, watched)), ..Self::default() };
         }
@@ -102,6 +114,10 @@ impl Reveal {
         let script = matches!(name, "eval" | "eval_ro");
         if entry.session.is_some() && !script {
             return Self::default();
+        }
+        // To copy or move a key onto itself is refused before it is looked up.
+        if name == "copy" && args.get(1) == args.get(2) || name == "move" && db == 1 {
+            return Self { for_data: true, ..Self::default() };
         }
         let places = entry.command.keys.find(args).unwrap_or_default();
         Self {
@@ -146,12 +162,17 @@ impl Reveal {
                 .unwrap_or(0)
                 .max(Self::needs_of_watched(model, watched, until));
         }
-        let told =
-            |it: &&(u32, Vec<u8>)| refusing_at_ms.is_none_or(|now_ms| !model.is_due(it.0, &it.1, now_ms));
+        let told = |it: &&Place| refusing_at_ms.is_none_or(|now_ms| !model.is_due(it.0, &it.1, now_ms));
         let keys = self.keys.iter().filter(told).map(|(db, key)| model.changed(*db, key, until));
         let keys = if self.stops_early { keys.min() } else { keys.max() };
         let dbs = self.dbs.iter().map(|&db| model.db_changed(db, until)).max();
         keys.unwrap_or(0).max(dbs.unwrap_or(0))
+    }
+
+    /// As [`Reveal::needs`], of an error: whoever met one has not looked further.
+    #[must_use]
+    pub fn needs_of_error(&self, model: &Model, until: u64, refusing_at_ms: Option<u64>) -> u64 {
+        Self { stops_early: true, ..self.clone() }.needs(model, until, refusing_at_ms)
     }
 
     /// The newest LSN, at most `until`, that an EXEC refused by WATCH depends on.
@@ -160,7 +181,7 @@ impl Reveal {
         self.exec.as_ref().map_or(0, |(_, watched)| Self::needs_of_watched(model, watched, until))
     }
 
-    fn needs_of_watched(model: &Model, watched: &[(u32, Vec<u8>)], until: u64) -> u64 {
+    fn needs_of_watched(model: &Model, watched: &[Place], until: u64) -> u64 {
         watched.iter().map(|(db, key)| model.changed(*db, key, until)).max().unwrap_or(0)
     }
 }

@@ -116,7 +116,12 @@ impl<T: Item> Tree<T> {
 
     /// Memory of nodes and items, as the allocator counts it.
     pub fn heap_bytes(&self) -> usize {
-        let leaf = allocated(16 + size_of::<Node<T>>()) + allocated(FANOUT * size_of::<T>());
+        let node = allocated(16 + size_of::<Node<T>>());
+        if self.items == 0 {
+            // The only node has no room for items yet.
+            return node;
+        }
+        let leaf = node + allocated(FANOUT * size_of::<T>());
         self.nodes * leaf + self.nodes / FANOUT * allocated(FANOUT * size_of::<Child<T>>()) + self.item_bytes
     }
 

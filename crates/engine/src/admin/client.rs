@@ -309,6 +309,9 @@ fn pause(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) ->
 }
 
 fn unblock(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
+    if args.len() > 4 {
+        return Err(super::bad_subcommand(args, "CLIENT"));
+    }
     let error = match args.get(3) {
         None => false,
         Some(how) if is(how, "TIMEOUT") => false,

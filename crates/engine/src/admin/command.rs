@@ -31,12 +31,12 @@ const fn text(summary: &'static str, syntax: &'static str, since: &'static str) 
     Docs { summary, syntax, since, group: "server", complexity: "O(N) in the commands told about" }
 }
 
-/// This file's entries. COMMAND answers by itself too, so it chooses among its subcommands itself.
+/// This file's entries.
 pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
     "command",
     Arity::AtLeast(1),
     text("Describes all commands.", "", "2.8.13"),
-    SessionRun::Do(command),
+    SessionRun::Both(|engine, _, _, out| all(engine.table, out), SUBCOMMANDS),
 )];
 
 static SUBCOMMANDS: &[SessionCommand] = &[
@@ -131,6 +131,8 @@ const HELP: &[&str] = &[
 struct Told {
     full_name: String,
     command: &'static Command,
+    /// Whether it does nothing but choose a subcommand.
+    only_chooses: bool,
     /// Sorted by name.
     subs: Vec<Told>,
 }
@@ -138,38 +140,9 @@ struct Told {
 impl Told {
     fn of(entry: &Entry) -> Self {
         let mut subs: Vec<Told> = entry.subs.values().map(Told::of).collect();
-        if entry.full_name == "command" && subs.is_empty() {
-            subs.extend(SUBCOMMANDS.iter().map(|sub| Told {
-                full_name: format!("command|{}", sub.command.name),
-                command: &sub.command,
-                subs: Vec::new(),
-            }));
-        }
         subs.sort_by(|a, b| a.full_name.cmp(&b.full_name));
-        Told { full_name: entry.full_name.clone(), command: entry.command, subs }
-    }
-
-    /// Whether it does nothing but choose a subcommand.
-    fn only_chooses(&self) -> bool {
-        !self.subs.is_empty() && self.full_name != "command"
-    }
-}
-
-fn command(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    let Some(name) = args.get(1) else { return all(engine.table, out) };
-    let lower = name.to_ascii_lowercase();
-    let Some(sub) = SUBCOMMANDS.iter().find(|sub| sub.command.name.as_bytes() == lower) else {
-        let mut text = b"ERR unknown subcommand '".to_vec();
-        text.extend(name.iter().take(128));
-        text.extend_from_slice(b"'. Try COMMAND HELP.");
-        return Err(Error::text(text));
-    };
-    if !sub.command.arity.admits(args.len()) {
-        return Err(Error::arity(&format!("command|{}", sub.command.name)));
-    }
-    match sub.run {
-        SessionRun::Do(run) => run(engine, conn, args, out),
-        SessionRun::Container(_) => Err(Error::SYNTAX),
+        let (full_name, only_chooses) = (entry.full_name.clone(), entry.only_chooses());
+        Told { full_name, command: entry.command, only_chooses, subs }
     }
 }
 
@@ -247,7 +220,7 @@ fn list(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> 
 fn get_keys(table: &Table, args: Args<'_>, flags: bool, out: &mut Reply<'_>) -> Outcome {
     let unknown = || Error::new("ERR Invalid command specified");
     let mut told = table.find(&args[0]).map(Told::of).ok_or_else(unknown)?;
-    if told.only_chooses() {
+    if told.only_chooses {
         let sub = args.get(1).map(<[u8]>::to_ascii_lowercase);
         let sub = sub.and_then(|sub| told.subs.into_iter().find(|it| it.command.name.as_bytes() == sub));
         told = sub.ok_or_else(unknown)?;

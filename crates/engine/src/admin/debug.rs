@@ -150,7 +150,7 @@ fn object(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>
 
 fn digest(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     allowed(engine, conn)?;
-    let digest = crate::digest::of_all(&engine.keyspace);
+    let digest = crate::digest::of_all(&engine.keyspace, engine.now_ms());
     engine.session_gate = engine.session_gate.and(engine.keyspace.pending.newest());
     out.simple(&digest.hex());
     Ok(())

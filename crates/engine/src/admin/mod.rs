@@ -13,8 +13,8 @@ mod slowlog;
 
 pub use connection::REDIS_VERSION;
 
-use sessile_command::{Acl, Arity, Command, Docs, Flags, Keys, Outcome, Run};
-use sessile_resp::Reply;
+use sessile_command::{Acl, Arity, Command, Docs, Error, Flags, Keys, Outcome, Run};
+use sessile_resp::{Args, Reply};
 
 use crate::table::{SessionCommand, SessionRun};
 
@@ -58,6 +58,14 @@ pub(crate) const ADMIN: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::LO
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static SessionCommand> {
     FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// The error for a subcommand that got more words than it takes.
+pub(crate) fn bad_subcommand(args: Args<'_>, container: &str) -> Error {
+    let word = String::from_utf8_lossy(&args[1]);
+    Error::text(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP."
+    ))
 }
 
 /// The reply to a container's HELP.

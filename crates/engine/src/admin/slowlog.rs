@@ -71,15 +71,14 @@ static SUBCOMMANDS: &[SessionCommand] = &[
     ),
 ];
 
+const BAD_COUNT: Error = Error::new("ERR count should be greater than or equal to -1");
+
 fn get(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     let count = match args.len() {
         2 => 10,
-        3 => args.int(2)?,
-        _ => return Err(Error::arity("slowlog|get")),
+        3 => args.int(2).ok().filter(|&count| count >= -1).ok_or(BAD_COUNT)?,
+        _ => return Err(super::bad_subcommand(args, "SLOWLOG")),
     };
-    if count < -1 {
-        return Err(Error::new("ERR count should be greater than or equal to -1"));
-    }
     let count = if count == -1 { usize::MAX } else { count as usize };
     let lines = &engine.stats.slow;
     out.array(lines.len().min(count));

@@ -75,7 +75,7 @@ fn statuses(names: &[&str], out: &mut Reply<'_>) {
 }
 
 fn flags(it: &Told) -> Vec<&'static str> {
-    if it.only_chooses() {
+    if it.only_chooses {
         return Vec::new();
     }
     let command = it.command;
@@ -100,7 +100,7 @@ fn reads(it: &Told) -> bool {
 
 /// The ACL categories of a command.
 pub(super) fn categories(it: &Told) -> Vec<&'static str> {
-    if it.only_chooses() {
+    if it.only_chooses {
         return vec!["@slow"];
     }
     let command = it.command;
