@@ -20,6 +20,7 @@
 //! | scripts have `os.clock`, as from 7.4 on | EVAL | [`NO_OS`] |
 //! | a group's waiting reader is told why its stream is gone | XREADGROUP | [`ERRORS`] |
 //! | a waiting reader gets all streams that are ready, not the first only | XREAD | more streams are allowed |
+//! | a stream's last id cannot be below a deleted one | XSETID | [`BAD_LAST_ID`]; the key is deleted |
 //! | the smallest integer is no rank | LPOS | [`BAD_RANK`] |
 //! | WATCH sees a stream's groups and last id change, and no PFCOUNT | EXEC | such keys are not watched |
 //! | another text for streams without ids | XREAD, XREADGROUP | [`ERRORS`] |
@@ -62,6 +63,9 @@ const NO_OS: &str = "nonexistent global variable 'os'";
 /// What the oracle says of scores that are good, if an earlier command read a number that was not.
 const BAD_SORT: &str = "ERR One or more scores can't be converted into double";
 
+/// What newer versions say of a last id below a deleted one.
+const BAD_LAST_ID: &str = "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
+
 /// What newer versions say of LPOS' smallest rank.
 const BAD_RANK: &str = "ERR value is out of range, value must between -9223372036854775807";
 
@@ -82,6 +86,9 @@ pub fn explained(
     if let (Reply::Error(_), Reply::Error(_)) = (oracle, tested) {
         let (old, new) = (oracle.text(), tested.text());
         return ERRORS.iter().any(|(a, b)| old.starts_with(a) && new.starts_with(b));
+    }
+    if is(0, "xsetid") {
+        return !oracle.is_error() && tested.text() == BAD_LAST_ID;
     }
     if is(0, "lpos") && tested.is_error() {
         return tested.text().starts_with(BAD_RANK);
@@ -182,7 +189,7 @@ mod tests {
         check(&["OBJECT", "ENCODING", "k"], "listpack", "hashtable", false);
         check(&["GET", "k"], "1.0", "1.00", false);
         let error = |text: &str| Reply::Error(text.as_bytes().to_vec());
-        let mut explains = |oracle: &str, tested: &str, expected: bool| {
+        let explains = |oracle: &str, tested: &str, expected: bool| {
             let got = explained(&words(&["X"]), &error(oracle), &error(tested), &|a, b| a == b);
             assert_eq!(got, expected, "{oracle} and {tested}");
         };

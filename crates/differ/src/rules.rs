@@ -190,7 +190,8 @@ const FORGET_COUNTS: &str = "for _, key in ipairs(KEYS) do \
 pub fn repair(args: &[Vec<u8>]) -> Option<Words> {
     let del = |key: &Vec<u8>| vec![b"DEL".to_vec(), key.clone()];
     match lower(args, 0).as_str() {
-        "spop" => args.get(1).map(del),
+        // Newer versions refuse ids that 7.0 takes.
+        "spop" | "xsetid" => args.get(1).map(del),
         "pfcount" => {
             let (keys, count) = (args.get(1..)?, (args.len() - 1).to_string());
             Some([words(&["EVAL", FORGET_COUNTS, &count]), keys.to_vec()].concat())

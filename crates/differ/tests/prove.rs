@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use sessile_differ::execute::{FailureKind, Fault, Setup};
 use sessile_differ::minimise::{minimise, replay_once};

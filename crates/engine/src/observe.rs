@@ -27,7 +27,7 @@ impl Engine {
         match &observed.key {
             // A key that was due when it was watched read as absent then, and still does when it is gone.
             Some(key) => {
-                self.touch(observed.db, key, |watched| !(observed.applied.removed && watched.was_due))
+                self.touch(observed.db, key, |watched| !(observed.applied.removed && watched.was_due));
             }
             None => {
                 // A flush or a swap changes the keys that were there, and those that are now.
