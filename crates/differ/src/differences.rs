@@ -4,30 +4,30 @@
 //! | difference | where | how it is handled |
 //! | --- | --- | --- |
 //! | doubles are written in the shortest form that reads back; 7.0 writes 17 digits | scores, ZINCRBY, GEOPOS | both texts must be the same number |
-//! | small sets and short lists are `listpack` | OBJECT ENCODING | [`ENCODINGS`] |
-//! | XINFO shows `inactive` and `active-time` | XINFO CONSUMERS, XINFO STREAM FULL | [`NEW_FIELDS`] are dropped |
+//! | small sets and short lists are `listpack` | OBJECT ENCODING | `ENCODINGS` |
+//! | XINFO shows `inactive` and `active-time` | XINFO CONSUMERS, XINFO STREAM FULL | `NEW_FIELDS` are dropped |
 //! | `seen-time` counts attempts to read too | XINFO CONSUMERS, XINFO STREAM FULL | a time, see `rules` |
 //! | more help lines | `* HELP` | not compared |
 //! | more commands, tips and summaries | COMMAND, COMMAND DOCS/INFO/LIST/COUNT | not compared (see `rules`) |
 //! | arguments added later (ZRANK … WITHSCORE) | | not generated (see `docs`) |
-//! | the radix tree of a stream is the server's own | XINFO STREAM | [`OWN_FIELDS`] may differ |
+//! | the radix tree of a stream is the server's own | XINFO STREAM | `OWN_FIELDS` may differ |
 //! | a consumer exists as soon as it is named, not once it is given something | XREADGROUP, XCLAIM, XAUTOCLAIM | idle consumers and their number are not compared |
 //! | ZRANK and ZREVRANK take WITHSCORE | ZRANK, ZREVRANK | not generated |
 //! | PFCOUNT does not write what it found into the value | HyperLogLogs | written over (see `rules::repair`) |
 //! | PFMERGE with one key has a key (a defect of the oracle) | COMMAND GETKEYS | that error of the oracle is not compared |
-//! | a time-out that is too great is told from a negative one | blocking commands | [`ERRORS`] |
+//! | a time-out that is too great is told from a negative one | blocking commands | `ERRORS` |
 //! | SORT may take an earlier command's `errno` for its own (a defect of the oracle) | SORT | that error of the oracle is not compared |
-//! | scripts have `os.clock`, as from 7.4 on | EVAL | [`NO_OS`] |
-//! | a group's waiting reader is told why its stream is gone | XREADGROUP | [`ERRORS`] |
+//! | scripts have `os.clock`, as from 7.4 on | EVAL | `NO_OS` |
+//! | a group's waiting reader is told why its stream is gone | XREADGROUP | `ERRORS` |
 //! | a waiting reader gets all streams that are ready, not the first only | XREAD | more streams are allowed |
-//! | a stream's last id cannot be below a deleted one | XSETID | [`BAD_LAST_ID`]; the key is deleted |
-//! | the smallest integer is no rank | LPOS | [`BAD_RANK`] |
+//! | a stream's last id cannot be below a deleted one | XSETID | `BAD_LAST_ID`; the key is deleted |
+//! | the smallest integer is no rank | LPOS | `BAD_RANK` |
 //! | WATCH sees a stream's groups and last id change, and no PFCOUNT | EXEC | such keys are not watched |
-//! | another text for streams without ids | XREAD, XREADGROUP | [`ERRORS`] |
+//! | another text for streams without ids | XREAD, XREADGROUP | `ERRORS` |
 //! | blocking commands are allowed in scripts | EVAL, FCALL | not generated there (see `generate`) |
-//! | SETBIT of a bit that is set turns a string into a raw one | OBJECT ENCODING | [`ENCODINGS`] |
-//! | SORT turns a sorted set into a skip list | OBJECT ENCODING | [`ENCODINGS`] |
-//! | the text of an integer that INCRBYFLOAT made is kept as any other | OBJECT ENCODING | [`ENCODINGS`] |
+//! | SETBIT of a bit that is set turns a string into a raw one | OBJECT ENCODING | `ENCODINGS` |
+//! | SORT turns a sorted set into a skip list | OBJECT ENCODING | `ENCODINGS` |
+//! | the text of an integer that INCRBYFLOAT made is kept as any other | OBJECT ENCODING | `ENCODINGS` |
 
 use crate::reply::Reply;
 
