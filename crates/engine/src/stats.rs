@@ -113,8 +113,6 @@ pub struct ServerFacts {
     pub journal_bytes: u64,
     /// Journal: size of the last snapshot.
     pub snapshot_bytes: u64,
-    /// Journal: commits.
-    pub commits: u64,
     /// Whether anything is still being loaded.
     pub loading: bool,
 }
@@ -144,7 +142,6 @@ impl Default for ServerFacts {
             progress: (0, 0),
             journal_bytes: 0,
             snapshot_bytes: 0,
-            commits: 0,
             loading: false,
         }
     }
