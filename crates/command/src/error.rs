@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use sessile_resp::c_text;
+
 /// An error reply: code and text, without the leading `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(Cow<'static, [u8]>);
@@ -47,6 +49,18 @@ impl Error {
     /// A text made at run time.
     pub fn text(text: impl Into<Vec<u8>>) -> Self {
         Self(Cow::Owned(text.into()))
+    }
+
+    /// A text with words of the client between its parts, each up to its first zero byte, as Redis prints them.
+    pub fn quoting(parts: &[&str], words: &[&[u8]]) -> Self {
+        debug_assert_eq!(parts.len(), words.len() + 1, "words stand between parts");
+        let mut text = Vec::new();
+        for (part, word) in parts.iter().zip(words) {
+            text.extend_from_slice(part.as_bytes());
+            text.extend_from_slice(c_text(word));
+        }
+        text.extend_from_slice(parts.last().map_or(&b""[..], |part| part.as_bytes()));
+        Self::text(text)
     }
 
     /// Wrong number of arguments for `name`, which may be `container|sub`.

@@ -102,7 +102,7 @@ impl Conditions {
             } else if is(option, "LT") {
                 it.sooner = true;
             } else {
-                return Err(Error::text([b"ERR Unsupported option ", option].concat()));
+                return Err(Error::quoting(&["ERR Unsupported option ", ""], &[option]));
             }
         }
         if it.without && (it.with || it.later || it.sooner) {

@@ -81,15 +81,14 @@ impl Cell {
     /// The cell that many places to the east and to the north (each -1, 0 or 1), around the world if need be.
     fn neighbour(self, east: i8, north: i8) -> Self {
         let low = |mask: u64| mask >> (64 - self.steps * 2);
-        // The other coordinate's places are filled with ones, so that a carry runs through them.
-        let moved = |own: u64, other: u64, by: i8| match by {
-            0 => own,
-            1 => own.wrapping_add(low(other) + 1),
-            _ => (own | low(other)).wrapping_sub(low(other) + 1),
+        // The other coordinate's places are filled with ones, so that a carry runs through them. A coordinate that
+        // does not move keeps a bit beyond its places, which a point on the very edge of the world has.
+        let moved = |mask: u64, other: u64, by: i8| match by {
+            0 => self.bits & mask,
+            1 => (self.bits & mask).wrapping_add(low(other) + 1) & low(mask),
+            _ => (self.bits & mask | low(other)).wrapping_sub(low(other) + 1) & low(mask),
         };
-        let lon = moved(self.bits & ODD_BITS, EVEN_BITS, east) & low(ODD_BITS);
-        let lat = moved(self.bits & EVEN_BITS, ODD_BITS, north) & low(EVEN_BITS);
-        Self { bits: lon | lat, steps: self.steps }
+        Self { bits: moved(ODD_BITS, EVEN_BITS, east) | moved(EVEN_BITS, ODD_BITS, north), steps: self.steps }
     }
 }
 

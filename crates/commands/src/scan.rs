@@ -68,8 +68,10 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor as `strtoul` reads it, but without spaces before it: a sign is fine, a minus wraps around, no digit is 0.
+/// A cursor as `strtoul` reads it, but without spaces before it: a sign is fine, a minus wraps around, no text is 0,
+/// and a NUL byte ends it.
 fn read_cursor(text: &[u8]) -> Option<u64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let (negative, digits) = match text {
         [] => return Some(0),
         [b'-', digits @ ..] => (true, digits),

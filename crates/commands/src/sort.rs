@@ -6,10 +6,10 @@ use sessile_command::{
     Acl, Args, ArgsExt, Arity, Command, Content, Docs, Effect, Error, Event, Expire, Flags, Keys, Outcome,
     ReadCx, Reply, Run, WriteCx, is,
 };
+use sessile_resp::c_text;
 use sessile_values::{List, Value, digits, dump};
 
 use crate::keys::delete;
-use crate::streams_read::c_text;
 
 const ACL: Acl = Acl::SET.and(Acl::SORTED_SET).and(Acl::LIST).and(Acl::DANGEROUS);
 const COMPLEXITY: &str = "O(N+M*log(M)) in the elements N and those returned M";
@@ -183,10 +183,14 @@ fn elements(value: Option<&Value>) -> Result<Vec<Vec<u8>>, Error> {
     Ok(elements)
 }
 
-/// A number as `strtod` reads it: up to a zero byte, with spaces before it, and the empty text is 0.
+/// A number as `strtod` reads it: up to a zero byte, with spaces before it, and the empty text is 0. Unlike other
+/// commands SORT refuses what `strtod` reports as too small to be exact.
 fn score(text: &[u8]) -> Result<f64, Error> {
     let text = c_text(text);
-    if text.is_empty() { Ok(0.0) } else { digits::parse_f64(text.trim_ascii_start()).ok_or(NOT_NUMBER) }
+    if text.is_empty() {
+        return Ok(0.0);
+    }
+    digits::parse_f64(text.trim_ascii_start()).filter(|value| !value.is_subnormal()).ok_or(NOT_NUMBER)
 }
 
 /// What an element is ordered by.

@@ -10,7 +10,7 @@ use sessile_values::stream::StreamId;
 
 use crate::streams::{FAST, docs, entry, id_arg, start_arg, write_entry, write_id};
 use crate::streams_groups::idle;
-use crate::streams_read::{Deliveries, SEEN_GRAIN_MS, c_text, emit_pending, no_key_or_group, touch};
+use crate::streams_read::{Deliveries, SEEN_GRAIN_MS, emit_pending, no_key_or_group, touch};
 
 /// This family's entries.
 pub(crate) static COMMANDS: &[Command] = &[
@@ -94,10 +94,7 @@ impl ClaimOptions {
             } else if is(word, "LASTID") && more {
                 it.last = id_arg(args, at + 1)?;
             } else {
-                let mut text = b"ERR Unrecognized XCLAIM option '".to_vec();
-                text.extend_from_slice(c_text(word));
-                text.push(b'\'');
-                return Err(Error::text(text));
+                return Err(Error::quoting(&["ERR Unrecognized XCLAIM option '", "'"], &[word]));
             }
             at += width;
         }

@@ -8,7 +8,7 @@ use sessile_values::Stream;
 use sessile_values::stream::{Consumer, Group, Pending, StreamId};
 
 use crate::streams::{FAST, docs, end_arg, entry, id_arg, id_args, start_arg, write_id};
-use crate::streams_read::{c_text, no_key_or_group};
+use crate::streams_read::no_key_or_group;
 
 /// A key at the place behind a subcommand.
 pub(crate) const SUB_KEY: Keys = Keys::Range { first: 2, last: 2, step: 1 };
@@ -143,21 +143,14 @@ pub(crate) fn help(out: &mut Reply<'_>, container: &str, lines: &[&str]) -> Outc
 
 /// The error for a subcommand with arguments that it does not know.
 pub(crate) fn bad_subcommand(args: Args<'_>, container: &str) -> Error {
-    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
-    let word = c_text(&args[1]);
-    text.extend_from_slice(&word[..word.len().min(128)]);
-    text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
-    Error::text(text)
+    let word = &args[1][..args[1].len().min(128)];
+    let rest = format!("'. Try {container} HELP.");
+    Error::quoting(&["ERR unknown subcommand or wrong number of arguments for '", &rest], &[word])
 }
 
 /// The error for a group that a stream does not have.
 pub(crate) fn no_group(group: &[u8], key: &[u8]) -> Error {
-    let mut text = b"NOGROUP No such consumer group '".to_vec();
-    text.extend_from_slice(c_text(group));
-    text.extend_from_slice(b"' for key name '");
-    text.extend_from_slice(c_text(key));
-    text.push(b'\'');
-    Error::text(text)
+    Error::quoting(&["NOGROUP No such consumer group '", "' for key name '", "'"], &[group, key])
 }
 
 /// MKSTREAM and ENTRIESREAD, which only CREATE and SETID know.

@@ -262,18 +262,8 @@ fn xreadgroup(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Resu
 
 /// The error that a group reader, claimer or inspector gets without a group.
 pub(crate) fn no_key_or_group(key: &[u8], group: &[u8], rest: &str) -> Error {
-    let mut text = b"NOGROUP No such key '".to_vec();
-    text.extend_from_slice(c_text(key));
-    text.extend_from_slice(b"' or consumer group '");
-    text.extend_from_slice(c_text(group));
-    text.push(b'\'');
-    text.extend_from_slice(rest.as_bytes());
-    Error::text(text)
-}
-
-/// What Redis prints of a text in an error: up to the first zero byte.
-pub(crate) fn c_text(text: &[u8]) -> &[u8] {
-    text.split(|&byte| byte == 0).next().unwrap_or_default()
+    let rest = format!("'{rest}");
+    Error::quoting(&["NOGROUP No such key '", "' or consumer group '", &rest], &[key, group])
 }
 
 /// A consumer that reads one stream.

@@ -288,8 +288,9 @@ pub(crate) fn rank_range(start: i64, stop: i64, len: usize) -> Option<(usize, us
 }
 
 /// An end of a range of scores, and whether it is open. Redis reads it with `strtod`, which takes leading white space,
-/// nothing at all for 0, and numbers beyond a double's range.
+/// nothing at all for 0, and numbers beyond a double's range, and ends at a NUL byte.
 fn score_end(text: &[u8]) -> Option<(f64, bool)> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let (open, text) = match text {
         [b'(', text @ ..] => (true, text),
         text => (false, text),

@@ -259,6 +259,12 @@ fn objects_answer_as_redis() {
 #[test]
 fn sort_answers_as_redis() {
     check(&[
+        "zscan none 0",
+        "sadd tiny 5e-324",
+        "sort tiny store d",
+        "zscan none 0",
+        "sadd small 2.3e-308",
+        "sort small",
         "sort none",
         "sort none store d",
         "rpush l 3 1 2 10",

@@ -82,6 +82,16 @@ pub struct Totals {
     pub seen: Counts,
 }
 
+impl Totals {
+    /// Adds another run's.
+    pub fn absorb(&mut self, other: &Totals) {
+        self.passed += other.passed;
+        for (mine, theirs) in [(&mut self.succeeded, &other.succeeded), (&mut self.seen, &other.seen)] {
+            theirs.iter().for_each(|(name, count)| *mine.entry(name.clone()).or_default() += count);
+        }
+    }
+}
+
 /// What stays the same over all runs.
 #[derive(Clone, Debug)]
 pub struct Setup {

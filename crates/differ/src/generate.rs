@@ -202,6 +202,9 @@ impl Generator {
             // Keys that are due may or may not have been removed: looking them up removes them.
             cmds.push(Cmd::plain([words(&["EXISTS", ""]), self.all_keys()].concat()));
         }
+        if rules::stores_by_errno(&cmd.words) {
+            cmds.push(Cmd::plain(words(&["ZSCAN", "", "0"])));
+        }
         let long_key = cmd.words.get(1).filter(|_| cmd.words.len() > 100).cloned();
         cmds.push(cmd);
         // Right after growing past (or just not past) a limit, before something deletes the key.
@@ -277,7 +280,7 @@ impl Generator {
             let doc = Rc::clone(&self.commands[at]);
             let valid = self.rng.chance(75);
             let cmd = self.call(&doc, valid, false);
-            if rules::repair(&cmd.words).is_none() {
+            if rules::repair(&cmd.words).is_none() && !rules::stores_by_errno(&cmd.words) {
                 return cmd;
             }
         }

@@ -22,6 +22,7 @@ differ rules                           print how replies are compared, and why
   --oracle PATH          the reference (redis-server)
   --seed N               replays a run; a new one each time by default
   --commands N           commands to compare (100000)
+  --jobs N               so many runs beside each other, with seeds counted up, that share the commands (1)
   --connections N        clients, every second one in RESP3 (4)
   --check-every N        commands between two comparisons of the datasets (10000)
   --stop-after N         different failures after which the run ends, 0 for never (1)
@@ -57,6 +58,7 @@ struct Arguments {
     counts: bool,
     count: u64,
     port: u16,
+    jobs: u64,
     options: Options,
 }
 
@@ -75,6 +77,7 @@ impl Arguments {
             counts: false,
             count: 10_000,
             port: 6379,
+            jobs: 1,
             options: Options {
                 oracle: placeholder.clone(),
                 tested: placeholder,
@@ -112,6 +115,7 @@ impl Arguments {
             "--oracle" => self.oracle = PathBuf::from(value),
             "--seed" => options.seed = number(flag, &value)?,
             "--commands" => options.commands = number(flag, &value)?,
+            "--jobs" => self.jobs = number::<u64>(flag, &value)?.clamp(1, 64),
             "--connections" => options.conns = number::<usize>(flag, &value)?.clamp(1, 64),
             "--check-every" => options.check_every = number::<u64>(flag, &value)?.max(1),
             "--stop-after" => options.stop_after = number(flag, &value)?,
@@ -154,7 +158,7 @@ impl Arguments {
             self.options.tested.args = text.split(' ').map(str::to_owned).collect();
         }
         self.options.restart_kill = self.restart;
-        let outcome = run::run(&self.options)?;
+        let outcome = run::run_beside(&self.options, self.jobs)?;
         if self.counts {
             for (name, seen) in &outcome.totals.seen {
                 println!("{name:28} {seen:9} {:9}", outcome.totals.succeeded.get(name).unwrap_or(&0));

@@ -205,6 +205,13 @@ pub fn repair(args: &[Vec<u8>]) -> Option<Words> {
     }
 }
 
+/// Whether what a command stores depends on the `errno` that earlier commands left to the oracle, a defect of it.
+/// Reading a cursor clears that.
+#[must_use]
+pub fn stores_by_errno(args: &[Vec<u8>]) -> bool {
+    lower(args, 0) == "sort" && has(args, "store") && !has(args, "alpha")
+}
+
 /// Whether both replies are as the rules ask; `older` says that the server under test speaks a newer
 /// version than the oracle, so that the known differences between versions apply.
 #[must_use]

@@ -70,6 +70,38 @@ const PER_COMMAND_MAX: usize = 3;
 /// A line about progress is printed this often.
 const PROGRESS_S: u64 = 10;
 
+impl Outcome {
+    fn absorb(&mut self, other: Outcome) {
+        self.passed += other.passed;
+        self.failures.extend(other.failures);
+        self.complaints.extend(other.complaints);
+        self.totals.absorb(&other.totals);
+    }
+}
+
+/// Splits the commands over `jobs` runs beside each other, each with servers and a seed of its own, counted up from
+/// the given one: a single run waits for its servers most of the time.
+///
+/// # Panics
+/// If a run does.
+pub fn run_beside(options: &Options, jobs: u64) -> io::Result<Outcome> {
+    let share = |of: u64| of.div_ceil(jobs);
+    let one = |job: u64| Options {
+        seed: options.seed.wrapping_add(job),
+        commands: share(options.commands),
+        require: share(options.require),
+        ..options.clone()
+    };
+    std::thread::scope(|scope| {
+        let jobs: Vec<_> = (0..jobs).map(|job| scope.spawn(move || run(&one(job)))).collect();
+        let mut whole = Outcome::default();
+        for job in jobs {
+            whole.absorb(job.join().expect("a run does not panic")?);
+        }
+        Ok(whole)
+    })
+}
+
 /// Runs and reports to standard output as it goes.
 pub fn run(options: &Options) -> io::Result<Outcome> {
     println!("seed {}", options.seed);
@@ -146,7 +178,8 @@ impl<'a> Run<'a> {
             if progress.elapsed() > Duration::from_secs(PROGRESS_S) {
                 progress = Instant::now();
                 let per_s = done * 1000 / (start.elapsed().as_millis() as u64).max(1);
-                println!("{done} compared, {per_s} per second, {behind} commands behind");
+                let seed = self.options.seed;
+                println!("seed {seed}: {done} compared, {per_s} per second, {behind} commands behind");
             }
             if let Some(minimal) = self.epoch(self.options.check_every.min(limit - done))
                 && !self.record(minimal)
@@ -195,7 +228,8 @@ impl<'a> Run<'a> {
 
     fn shorten(&mut self, steps: &[Step], failure: Failure) -> Minimal {
         println!(
-            "\nFAILURE in {} ({:?}), minimising {} steps",
+            "\nFAILURE with seed {} in {} ({:?}), minimising {} steps",
+            self.options.seed,
             failure.command,
             failure.kind,
             failure.step + 1
@@ -212,15 +246,18 @@ impl<'a> Run<'a> {
     /// Reports a failure; false when the run must end.
     fn record(&mut self, minimal: Minimal) -> bool {
         let culprit = culprit(&minimal);
+        // Printed as one, since others may print meanwhile.
+        let detail = &minimal.failure.detail;
         if minimal.reproduced {
-            println!("minimal script, {} steps:", minimal.steps.len());
-            print!("{}", render(&minimal.steps));
+            println!("minimal script, {} steps:\n{}{detail}", minimal.steps.len(), render(&minimal.steps));
         } else {
             let tail = &minimal.steps[minimal.steps.len().saturating_sub(20)..];
-            println!("not reproduced by a replay on emptied servers; the last {} steps were:", tail.len());
-            print!("{}", render(tail));
+            println!(
+                "not reproduced by a replay on emptied servers; the last {} steps were:\n{}{detail}",
+                tail.len(),
+                render(tail)
+            );
         }
-        println!("{}", minimal.failure.detail);
         if minimal.failure.kind == FailureKind::Broken(Side::Tested) {
             println!("log of the tested server, its end:\n{}", self.tested.log_tail());
         }

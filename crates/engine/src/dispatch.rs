@@ -2,7 +2,7 @@
 
 use sessile_command::{Attempt, Error, Flow, Frame, ReadCx, Run, WriteCx};
 use sessile_keyspace::Gate;
-use sessile_resp::{Args, Parser, ProtocolError, Reply};
+use sessile_resp::{Args, Parser, ProtocolError, Reply, c_text};
 
 use crate::engine::{Engine, JournalState};
 use crate::session::{ConnId, ReplyMode};
@@ -438,13 +438,14 @@ impl Engine {
 
 fn unknown_command(args: Args<'_>) -> Error {
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend(args[0].iter().take(128));
+    text.extend(c_text(&args[0]).iter().take(128));
     text.extend_from_slice(b"', with args beginning with: ");
     let mut shown = 0;
     for arg in args.iter().skip(1) {
         if shown >= 128 {
             break;
         }
+        let arg = c_text(arg);
         let part = &arg[..arg.len().min(128 - shown)];
         text.push(b'\'');
         text.extend_from_slice(part);
@@ -455,10 +456,6 @@ fn unknown_command(args: Args<'_>) -> Error {
 }
 
 fn unknown_subcommand(container: &str, name: &[u8]) -> Error {
-    let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend(name.iter().take(128));
-    text.extend_from_slice(b"'. Try ");
-    text.extend_from_slice(container.to_ascii_uppercase().as_bytes());
-    text.extend_from_slice(b" HELP.");
-    Error::text(text)
+    let rest = format!("'. Try {} HELP.", container.to_ascii_uppercase());
+    Error::quoting(&["ERR unknown subcommand '", &rest], &[&name[..name.len().min(128)]])
 }

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod effect;
 pub mod entry;
 pub mod evict;
+pub mod export;
 mod graveyard;
 mod keyspace;
 pub mod pending;

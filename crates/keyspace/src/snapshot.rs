@@ -7,7 +7,7 @@
 //! in later turns.
 //!
 //! What comes out is a run of transactions like the journal's: one effect for a small value, several of bounded
-//! size for a large one.
+//! size for a large one. Or it is an [export](crate::export).
 
 use std::collections::VecDeque;
 
@@ -16,12 +16,13 @@ use sessile_values::{Value, dump};
 use crate::codec::{BadEffect, put_varint};
 use crate::effect::{Cause, Effect, End, Expire, Items, Key, Scores};
 use crate::entry::{Content, Entry};
+use crate::export::{Export, Framing};
 use crate::keyspace::{Db, Keyspace};
 
-/// Bytes that one transaction of a large value holds, about.
-const PART_BYTES: usize = 64 * 1024;
+/// Bytes that one step of a large value writes, about.
+pub(crate) const PART_BYTES: usize = 64 * 1024;
 /// Values with a compact form beyond this size are shared and encoded later.
-const WHOLE_BYTES: usize = 16 * 1024;
+pub(crate) const WHOLE_BYTES: usize = 16 * 1024;
 /// The byte that ends a transaction in a run.
 pub const END_OF_TRANSACTION: u8 = 0;
 
@@ -31,9 +32,30 @@ pub struct Snapshot {
     sources: VecDeque<Source>,
     position: u64,
     out: Vec<u8>,
-    large: VecDeque<Large>,
+    sink: Box<dyn Sink>,
     entries: u64,
     looked: u64,
+}
+
+/// What saved entries are written as.
+pub(crate) trait Sink {
+    /// Appends an entry, or keeps a large one (its shared root) for later steps.
+    fn save(&mut self, out: &mut Vec<u8>, db: u32, entry: &Entry);
+
+    /// Appends the next part of what is kept; gives the value back after its last part.
+    ///
+    /// # Panics
+    /// If nothing is kept.
+    fn step(&mut self, out: &mut Vec<u8>) -> Option<Value>;
+
+    /// Whether something is kept.
+    fn has_waiting(&self) -> bool;
+}
+
+/// Writes transactions of effects, as the journal has them.
+#[derive(Default)]
+struct Effects {
+    large: VecDeque<Large>,
 }
 
 struct Source {
@@ -82,26 +104,7 @@ impl Snapshot {
     fn save(&mut self, db: u32, entry: &Entry) {
         entry.set_epoch(self.epoch);
         self.entries += 1;
-        let expire = entry.expire_ms().map_or(Expire::Never, Expire::At);
-        // The hash of a key is not part of an effect's bytes.
-        let key = Key { bytes: entry.key(), hash: 0 };
-        match entry.content() {
-            Content::Short(value) => {
-                Effect::StringSet { key, value, expire }.encode(db, &mut self.out);
-                self.out.push(END_OF_TRANSACTION);
-            }
-            Content::Value(value) if value.heap_bytes() <= WHOLE_BYTES => {
-                encode_whole(&mut self.out, db, key, value, expire, entry.access());
-                self.out.push(END_OF_TRANSACTION);
-            }
-            Content::Value(value) => self.large.push_back(Large {
-                db,
-                key: entry.key().to_vec(),
-                value: value.clone(),
-                expire,
-                next: 0,
-            }),
-        }
+        self.sink.save(&mut self.out, db, entry);
     }
 
     /// Bytes that are encoded and not yet taken.
@@ -120,6 +123,40 @@ impl Snapshot {
     }
 }
 
+impl Sink for Effects {
+    fn save(&mut self, out: &mut Vec<u8>, db: u32, entry: &Entry) {
+        let expire = entry.expire_ms().map_or(Expire::Never, Expire::At);
+        // The hash of a key is not part of an effect's bytes.
+        let key = Key { bytes: entry.key(), hash: 0 };
+        match entry.content() {
+            Content::Short(value) => {
+                Effect::StringSet { key, value, expire }.encode(db, out);
+                out.push(END_OF_TRANSACTION);
+            }
+            Content::Value(value) if value.heap_bytes() <= WHOLE_BYTES => {
+                encode_whole(out, db, key, value, expire, entry.access());
+                out.push(END_OF_TRANSACTION);
+            }
+            Content::Value(value) => self.large.push_back(Large {
+                db,
+                key: entry.key().to_vec(),
+                value: value.clone(),
+                expire,
+                next: 0,
+            }),
+        }
+    }
+
+    fn step(&mut self, out: &mut Vec<u8>) -> Option<Value> {
+        let more = self.large.front_mut().expect("something waits").encode_part(out);
+        if more { None } else { self.large.pop_front().map(|large| large.value) }
+    }
+
+    fn has_waiting(&self) -> bool {
+        !self.large.is_empty()
+    }
+}
+
 /// Appends one effect that holds the whole value.
 pub fn encode_whole(out: &mut Vec<u8>, db: u32, key: Key<'_>, value: &Value, expire: Expire, access: u32) {
     let mut payload = Vec::new();
@@ -133,23 +170,28 @@ impl Keyspace {
     /// # Panics
     /// If one is running.
     pub fn snapshot_begin(&mut self) {
-        assert!(self.snapshot.is_none(), "one snapshot at a time");
-        self.epoch = self.epoch.wrapping_add(1);
-        let source = |(db, it): (usize, &Db)| Source { table_id: it.table_id, db: db as u32, flushed: None };
-        let sources = self.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()).map(source).collect();
         let mut out = Vec::new();
         let seed = self.hash_key();
         Effect::HashSeed { high: seed.0, low: seed.1 }.encode(0, &mut out);
         out.push(END_OF_TRANSACTION);
-        self.snapshot = Some(Snapshot {
-            epoch: self.epoch,
-            sources,
-            position: 0,
-            out,
-            large: VecDeque::new(),
-            entries: 0,
-            looked: 0,
-        });
+        self.snapshot_into(out, Box::new(Effects::default()));
+    }
+
+    /// Starts a snapshot in another form; its turns are the same.
+    ///
+    /// # Panics
+    /// If one is running.
+    pub fn export_begin(&mut self, framing: Box<dyn Framing>) {
+        self.snapshot_into(Vec::new(), Box::new(Export::new(framing)));
+    }
+
+    fn snapshot_into(&mut self, out: Vec<u8>, sink: Box<dyn Sink>) {
+        assert!(self.snapshot.is_none(), "one snapshot at a time");
+        self.epoch = self.epoch.wrapping_add(1);
+        let source = |(db, it): (usize, &Db)| Source { table_id: it.table_id, db: db as u32, flushed: None };
+        let sources = self.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()).map(source).collect();
+        self.snapshot =
+            Some(Snapshot { epoch: self.epoch, sources, position: 0, out, sink, entries: 0, looked: 0 });
     }
 
     /// The running snapshot.
@@ -182,11 +224,9 @@ impl Keyspace {
         let start = snapshot.out.len();
         let mut looked = 0;
         while snapshot.out.len() - start < budget_bytes && looked < budget_bytes / 64 {
-            if let Some(mut large) = snapshot.large.pop_front() {
-                if large.encode_part(&mut snapshot.out) {
-                    snapshot.large.push_front(large);
-                } else {
-                    self.graveyard.bury(large.value);
+            if snapshot.sink.has_waiting() {
+                if let Some(written) = snapshot.sink.step(&mut snapshot.out) {
+                    self.graveyard.bury(written);
                 }
             } else if !self.snapshot_walk(&mut snapshot, start + budget_bytes, &mut looked) {
                 break;
@@ -194,7 +234,7 @@ impl Keyspace {
         }
         snapshot.looked += looked as u64;
         let bytes = std::mem::take(&mut snapshot.out);
-        let complete = snapshot.sources.is_empty() && snapshot.large.is_empty();
+        let complete = snapshot.sources.is_empty() && !snapshot.sink.has_waiting();
         self.snapshot = Some(snapshot);
         (bytes, complete.then(|| self.snapshot_end()))
     }

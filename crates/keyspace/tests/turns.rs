@@ -1,8 +1,11 @@
 //! Snapshots in turns: each turn's work is bounded, and what comes out is the state at the beginning, whatever is
 //! written, renamed, flushed or swapped in between.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use sessile_keyspace::export::{Framing, Piece};
 use sessile_keyspace::snapshot::Snapshot;
 use sessile_keyspace::{Cause, Content, Effect, End, Expire, Items, Keyspace, Scores};
 use sessile_values::{HashKey, Value};
@@ -116,6 +119,37 @@ fn disturb(rng: &mut Rng, keyspaces: &mut [&mut Keyspace], keys: u64) {
     }
 }
 
+/// An exported entry: its db, its key, its expiry and its payload.
+type ExportedEntry = (u32, Vec<u8>, Option<u64>, Vec<u8>);
+
+/// Takes an export apart: an entry's pieces are put together, and must stand together.
+#[derive(Clone, Default)]
+struct Exported(Rc<RefCell<Vec<ExportedEntry>>>);
+
+impl Framing for Exported {
+    fn piece(&mut self, _: &mut Vec<u8>, piece: Piece<'_>) {
+        let mut entries = self.0.borrow_mut();
+        if piece.first {
+            entries.push((piece.db, piece.key.to_vec(), piece.expire_ms, piece.payload.to_vec()));
+            return;
+        }
+        let last = entries.last_mut().expect("an entry begins before it goes on");
+        assert_eq!((last.0, &last.1[..]), (piece.db, piece.key), "an entry's pieces stand together");
+        last.3.extend_from_slice(piece.payload);
+    }
+}
+
+impl Exported {
+    fn restore(&self, keyspace: &mut Keyspace) {
+        for (db, key, expire_ms, payload) in &*self.0.borrow() {
+            let expire = expire_ms.map_or(Expire::Never, Expire::At);
+            let key = keyspace.key(key);
+            assert!(keyspace.entry(*db, key).is_none(), "no key is exported twice");
+            keyspace.apply(*db, &Effect::Restore { key, payload, expire, access: 0 }).expect("a payload");
+        }
+    }
+}
+
 /// Writes, snapshots and writes on; what the snapshot holds is the state at its beginning.
 fn check_point_in_time(seed: u64) {
     let mut rng = Rng(seed);
@@ -124,9 +158,15 @@ fn check_point_in_time(seed: u64) {
     let keys = 1 + rng.below(3000);
     let (before, budget, writes_a_turn) = (rng.below(6000), 64 << rng.below(9), rng.below(30));
     (0..before).for_each(|_| disturb(&mut rng, &mut [&mut keyspace, &mut undisturbed], keys));
-    for round in 0..3 {
+    for round in 0..4 {
         let wanted = show(&keyspace);
-        keyspace.snapshot_begin();
+        let exported = Exported::default();
+        let exports = round % 2 == 1;
+        if exports {
+            keyspace.export_begin(Box::new(exported.clone()));
+        } else {
+            keyspace.snapshot_begin();
+        }
         let mut run = Vec::new();
         let entries = loop {
             (0..writes_a_turn).for_each(|_| disturb(&mut rng, &mut [&mut keyspace, &mut undisturbed], keys));
@@ -139,6 +179,9 @@ fn check_point_in_time(seed: u64) {
         let case =
             format!("seed {seed} round {round} ({budget} bytes a turn, {writes_a_turn} writes a turn)");
         let mut replayed = Keyspace::new(DBS, HashKey(7, 7));
+        if exports {
+            exported.restore(&mut replayed);
+        }
         replayed.replay(&run, |_, _| {}).unwrap_or_else(|why| panic!("{case}: {why:?}"));
         assert_eq!(entries, wanted.len() as u64, "{case}: entries");
         let found = show(&replayed);

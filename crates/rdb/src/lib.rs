@@ -21,7 +21,7 @@ mod writer;
 
 pub use error::{RdbError, Reason};
 pub use reader::{Record, Summary, read};
-pub use writer::{Facts, Writer};
+pub use writer::{Facts, Writer, put_entry_head, put_select_db};
 
 const MAGIC: &[u8; 5] = b"REDIS";
 /// The newest version that is read, that of Redis 7.2.

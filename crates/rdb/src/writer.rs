@@ -21,6 +21,22 @@ pub struct Facts {
     pub aof_base: bool,
 }
 
+/// Appends the part that says which db the entries behind it belong to.
+pub fn put_select_db(out: &mut Vec<u8>, db: u32) {
+    out.push(opcode::SELECT_DB);
+    put_len(out, db.into());
+}
+
+/// Appends what stands before the body of an entry: when it expires, its type and its key.
+pub fn put_entry_head(out: &mut Vec<u8>, key: &[u8], expire_ms: Option<u64>, number: u8) {
+    if let Some(expire_ms) = expire_ms {
+        out.push(opcode::EXPIRE_MS);
+        out.extend_from_slice(&i64::try_from(expire_ms).unwrap_or(i64::MAX).to_le_bytes());
+    }
+    out.push(number);
+    put_string(out, key);
+}
+
 /// Writes a file. Many small writes are made: give a buffered writer.
 pub struct Writer<W> {
     out: W,
@@ -59,8 +75,7 @@ impl<W: Write> Writer<W> {
 
     /// The entries that follow belong to this db.
     pub fn select_db(&mut self, db: u32) -> io::Result<()> {
-        self.scratch.push(opcode::SELECT_DB);
-        put_len(&mut self.scratch, db.into());
+        put_select_db(&mut self.scratch, db);
         self.put_scratch()
     }
 
@@ -91,15 +106,14 @@ impl<W: Write> Writer<W> {
     /// If the payload is empty.
     pub fn entry(&mut self, key: &[u8], expire_ms: Option<u64>, payload: &[u8]) -> io::Result<()> {
         let (number, body) = payload.split_first().expect("a payload starts with its type");
-        if let Some(expire_ms) = expire_ms {
-            self.scratch.push(opcode::EXPIRE_MS);
-            let signed = i64::try_from(expire_ms).unwrap_or(i64::MAX);
-            self.scratch.extend_from_slice(&signed.to_le_bytes());
-        }
-        self.scratch.push(*number);
-        put_string(&mut self.scratch, key);
+        put_entry_head(&mut self.scratch, key, expire_ms, *number);
         self.put_scratch()?;
         self.put(body)
+    }
+
+    /// Writes parts that were framed elsewhere, with [`put_select_db`] and [`put_entry_head`].
+    pub fn framed(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.put(bytes)
     }
 
     /// Writes the end mark and the checksum, and gives the writer back: flushing and syncing it are the caller's.

@@ -14,7 +14,7 @@ mod reply;
 mod split;
 mod writer;
 
-pub use crate::args::{Args, Iter, OwnedArgs, Span};
+pub use crate::args::{Args, Iter, OwnedArgs, Span, c_text};
 pub use crate::error::ProtocolError;
 pub use crate::number::{format_double, parse_i64};
 pub use crate::parser::{Limits, Parser};

@@ -1,6 +1,6 @@
 //! Replies of commands to Lua values, and values of scripts to replies.
 
-use sessile_resp::{Proto, Reply, parse_i64};
+use sessile_resp::{Proto, Reply, c_text, parse_i64};
 
 use crate::{
     bridge::{Kind, Lua},
@@ -43,11 +43,6 @@ pub(crate) fn trim_line_ends(text: &[u8]) -> &[u8] {
     let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
     let end = text.iter().rposition(|byte| !is_line_end(byte)).map_or(0, |last| last + 1);
     &text[..end]
-}
-
-/// The text up to its first zero byte: where Redis takes a string of Lua for one of C.
-pub(crate) fn c_text(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 struct Decoder<'a> {

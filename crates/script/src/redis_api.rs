@@ -223,7 +223,7 @@ fn error_reply(lua: Lua<'_>) -> c_int {
         push_error(lua, b"ERR wrong number or type of arguments");
         return 1;
     }
-    let text = crate::convert::c_text(lua.bytes(1).unwrap_or_default());
+    let text = sessile_resp::c_text(lua.bytes(1).unwrap_or_default());
     push_coded_error(lua, text.strip_prefix(b"-").unwrap_or(text));
     1
 }

@@ -101,7 +101,7 @@ fn protect_all(lua: Lua<'_>) {
     lua.create_table(0, 1);
     lua.push_function(|lua| match lua.bytes(2) {
         Some(name) => {
-            let name = crate::convert::c_text(name);
+            let name = sessile_resp::c_text(name);
             lua.raise_parts(&[b"Script attempted to access nonexistent global variable '", name, b"'"])
         }
         None => {

@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, error, fmt};
 
-use sessile_resp::{Args, Proto, Reply};
+use sessile_resp::{Args, Proto, Reply, c_text};
 
 use crate::{
     bridge::{Kind, Lua, OUT_OF_MEMORY, Vm, trim},
-    convert::{c_text, write_value},
+    convert::write_value,
     fiber::{Fiber, Suspender},
     host::{Host, Options, Outcome, Progress},
     redis_api::hex_digest,

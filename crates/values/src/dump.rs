@@ -8,6 +8,7 @@
 
 mod decode;
 mod encode;
+mod portions;
 mod source;
 mod stream;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::value::Value;
 
 pub use decode::{decode, decode_prefix};
 pub use encode::{Encoder, encode_rope, encode_text, encode_value, put_len, put_string};
+pub use portions::Portions;
 pub use source::take_string;
 pub use ziplist::{BadZiplist, BadZipmap};
 

@@ -145,6 +145,11 @@ impl Stream {
         self.groups.iter()
     }
 
+    /// Groups in the order of their names, from the one with this index on.
+    pub fn groups_from(&self, index: usize) -> impl Iterator<Item = &Group> {
+        self.groups.iter_from(index)
+    }
+
     /// The group with this name.
     pub fn group(&self, name: &[u8]) -> Option<&Group> {
         self.groups.get(name)
@@ -155,9 +160,14 @@ impl Stream {
         self.nodes.len()
     }
 
-    /// The nodes as they stand in a DUMP payload: id and listpack.
+    /// The nodes as they stand in a DUMP payload.
     pub fn nodes(&self) -> impl Iterator<Item = (StreamId, &Listpack)> {
-        self.nodes.iter().map(|node| (node.id, node.pack()))
+        self.nodes_from(0)
+    }
+
+    /// The nodes as they stand in a DUMP payload, id and listpack, from the one with this index on.
+    pub fn nodes_from(&self, index: usize) -> impl Iterator<Item = (StreamId, &Listpack)> {
+        self.nodes.iter_from(index).map(|node| (node.id, node.pack()))
     }
 
     /// Memory behind the stream, its own box included.

@@ -260,10 +260,7 @@ fn setinfo(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_
     } else if is(&args[2], "LIB-VER") {
         (&mut session.lib_ver, "lib-ver")
     } else {
-        let mut text = b"ERR Unrecognized option '".to_vec();
-        text.extend_from_slice(&args[2]);
-        text.push(b'\'');
-        return Err(Error::text(text));
+        return Err(Error::quoting(&["ERR Unrecognized option '", "'"], &[&args[2]]));
     };
     if !args[3].iter().all(|b| (b'!'..=b'~').contains(b)) {
         return Err(Error::text(format!(
@@ -362,10 +359,7 @@ fn class(arg: &[u8]) -> Result<Class, Error> {
     } else if is(arg, "MASTER") || is(arg, "REPLICA") || is(arg, "SLAVE") {
         Ok(Class::Link)
     } else {
-        let mut text = b"ERR Unknown client type '".to_vec();
-        text.extend_from_slice(arg);
-        text.push(b'\'');
-        Err(Error::text(text))
+        Err(Error::quoting(&["ERR Unknown client type '", "'"], &[arg]))
     }
 }
 
@@ -414,10 +408,7 @@ fn kill(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) 
                 option if is(option, "LADDR") => filter.laddr = Some(value.to_vec()),
                 option if is(option, "USER") => {
                     if value != b"default" {
-                        let mut text = b"ERR No such user '".to_vec();
-                        text.extend_from_slice(value);
-                        text.push(b'\'');
-                        return Err(Error::text(text));
+                        return Err(Error::quoting(&["ERR No such user '", "'"], &[value]));
                     }
                     filter.user = Some(value.to_vec());
                 }

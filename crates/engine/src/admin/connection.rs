@@ -200,10 +200,7 @@ fn hello(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>)
             name = Some(&args[at + 1]);
             at += 2;
         } else {
-            let mut text = b"ERR Syntax error in HELLO option '".to_vec();
-            text.extend_from_slice(&args[at]);
-            text.push(b'\'');
-            return Err(Error::text(text));
+            return Err(Error::quoting(&["ERR Syntax error in HELLO option '", "'"], &[&args[at]]));
         }
     }
     if let Some((user, password)) = credentials {

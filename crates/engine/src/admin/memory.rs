@@ -97,14 +97,10 @@ static SUBCOMMANDS: &[SessionCommand] = &[
 ];
 
 fn usage(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    match args.len() {
-        3 => {}
-        5 if is(&args[3], "SAMPLES") => {
-            if args.int(4)? < 0 {
-                return Err(Error::SYNTAX);
-            }
+    for at in (3..args.len()).step_by(2) {
+        if !is(&args[at], "SAMPLES") || at + 1 == args.len() || args.int(at + 1)? < 0 {
+            return Err(Error::SYNTAX);
         }
-        _ => return Err(Error::SYNTAX),
     }
     let db = engine.session_mut(conn).db;
     let frame = Frame::new(db, engine.now_ms(), sessile_command::Attempt::MustAnswer);

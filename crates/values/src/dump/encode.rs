@@ -9,7 +9,7 @@ use crate::{Hash, List, Set, Text, Zset};
 /// Strings up to this length are not worth compressing, as in Redis.
 const UNCOMPRESSED_MAX: usize = 20;
 /// The longest text of an integer of 32 bits.
-const INT_TEXT_MAX: usize = 11;
+pub(super) const INT_TEXT_MAX: usize = 11;
 
 /// Writes payloads, with LZF or without.
 pub struct Encoder<'a> {

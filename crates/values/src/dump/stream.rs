@@ -11,10 +11,11 @@
 use std::collections::BTreeMap;
 
 use super::encode::{Encoder, put_len};
+use super::portions::StreamPart;
 use super::source::Source;
 use super::{BadPayload, kind};
 use crate::Stream;
-use crate::stream::{Group, StreamId};
+use crate::stream::StreamId;
 
 /// What one of these takes at least.
 const NODE_BYTES_MIN: usize = 2;
@@ -27,36 +28,83 @@ impl Encoder<'_> {
     pub(super) fn stream(&mut self, stream: &Stream) {
         self.out.push(kind::STREAM_LISTPACKS_2);
         put_len(self.out, stream.node_count() as u64);
-        for (id, node) in stream.nodes() {
-            self.string(&raw_id(id));
-            self.string(node.as_bytes());
+        let mut part = Some(StreamPart::Node { node: 0 });
+        while let Some(it) = part {
+            part = self.stream_part(stream, it, usize::MAX);
         }
-        put_len(self.out, stream.len() as u64);
-        put_id(self.out, stream.last_id());
-        put_id(self.out, stream.first_id());
-        put_id(self.out, stream.max_deleted());
-        put_len(self.out, stream.added());
-        put_len(self.out, stream.group_count() as u64);
-        stream.groups().for_each(|group| self.group(group));
     }
 
-    fn group(&mut self, group: &Group) {
-        self.string(group.name());
-        put_id(self.out, group.last());
-        put_len(self.out, group.read() as u64);
-        put_len(self.out, group.pending_len() as u64);
-        for pending in group.pending_from(StreamId::MIN) {
-            self.out.extend_from_slice(&raw_id(pending.id));
-            self.out.extend_from_slice(&pending.delivered_ms.to_le_bytes());
-            put_len(self.out, pending.deliveries);
-        }
-        put_len(self.out, group.consumer_count() as u64);
-        for consumer in group.consumers() {
-            self.string(consumer.name());
-            self.out.extend_from_slice(&consumer.seen_ms().to_le_bytes());
-            put_len(self.out, consumer.pending_len() as u64);
-            for id in consumer.pending_from(StreamId::MIN) {
-                self.out.extend_from_slice(&raw_id(id));
+    /// Appends a part, or as much of it as brings the output to `end`; gives what comes next, nothing after the last.
+    pub(super) fn stream_part(
+        &mut self,
+        stream: &Stream,
+        part: StreamPart,
+        end: usize,
+    ) -> Option<StreamPart> {
+        match part {
+            StreamPart::Node { mut node } => {
+                for (id, pack) in stream.nodes_from(node) {
+                    self.string(&raw_id(id));
+                    self.string(pack.as_bytes());
+                    node += 1;
+                    if self.out.len() >= end {
+                        return Some(StreamPart::Node { node });
+                    }
+                }
+                Some(StreamPart::Counters)
+            }
+            StreamPart::Counters => {
+                put_len(self.out, stream.len() as u64);
+                put_id(self.out, stream.last_id());
+                put_id(self.out, stream.first_id());
+                put_id(self.out, stream.max_deleted());
+                put_len(self.out, stream.added());
+                put_len(self.out, stream.group_count() as u64);
+                Some(StreamPart::Group { group: 0 })
+            }
+            StreamPart::Group { group } => {
+                let it = stream.groups_from(group).next()?;
+                self.string(it.name());
+                put_id(self.out, it.last());
+                put_len(self.out, it.read() as u64);
+                put_len(self.out, it.pending_len() as u64);
+                Some(StreamPart::Pending { group, from: StreamId::MIN })
+            }
+            StreamPart::Pending { group, from } => {
+                let it = stream.groups_from(group).next()?;
+                for pending in it.pending_from(from) {
+                    if self.out.len() >= end {
+                        return Some(StreamPart::Pending { group, from: pending.id });
+                    }
+                    self.out.extend_from_slice(&raw_id(pending.id));
+                    self.out.extend_from_slice(&pending.delivered_ms.to_le_bytes());
+                    put_len(self.out, pending.deliveries);
+                }
+                Some(StreamPart::Consumers { group })
+            }
+            StreamPart::Consumers { group } => {
+                let it = stream.groups_from(group).next()?;
+                put_len(self.out, it.consumer_count() as u64);
+                Some(StreamPart::Consumer { group, consumer: 0 })
+            }
+            StreamPart::Consumer { group, consumer } => {
+                let Some(it) = stream.groups_from(group).next()?.consumers_from(consumer).next() else {
+                    return Some(StreamPart::Group { group: group + 1 });
+                };
+                self.string(it.name());
+                self.out.extend_from_slice(&it.seen_ms().to_le_bytes());
+                put_len(self.out, it.pending_len() as u64);
+                Some(StreamPart::ConsumerPending { group, consumer, from: StreamId::MIN })
+            }
+            StreamPart::ConsumerPending { group, consumer, from } => {
+                let it = stream.groups_from(group).next()?.consumers_from(consumer).next()?;
+                for id in it.pending_from(from) {
+                    if self.out.len() >= end {
+                        return Some(StreamPart::ConsumerPending { group, consumer, from: id });
+                    }
+                    self.out.extend_from_slice(&raw_id(id));
+                }
+                Some(StreamPart::Consumer { group, consumer: consumer + 1 })
             }
         }
     }

@@ -2,15 +2,18 @@
 //! and damaged bytes, which must be refused or harmless.
 
 use super::{
-    BadDump, BadPayload, Encoder, Loaded, decode, decode_prefix, encode_text, kind, open, put_len,
+    BadDump, BadPayload, Encoder, Loaded, Portions, decode, decode_prefix, encode_text, kind, open, put_len,
     put_string, seal, take_string,
 };
 use crate::digits::oracle::{Random, Server};
 use crate::intset::BadIntset;
 use crate::listpack::{BadListpack, Listpack};
-use crate::value::{HashKey, Limits};
+use crate::value::{HashKey, Limits, Value};
 
 const KEY: HashKey = HashKey(3, 4);
+
+/// What a portion may exceed its size by: an element of these tests, or a node of a stream.
+const PORTION_EXCESS_MAX: usize = 200_000;
 
 /// Everything that a value says, in an order that does not depend on its encoding.
 const VIEW: &str = r"
@@ -62,6 +65,20 @@ fn encode(loaded: &Loaded, compress: bool) -> Vec<u8> {
     out
 }
 
+/// The payload written in portions of about so many bytes.
+fn encode_in_portions(value: &Value, bytes: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut portions = Portions::default();
+    loop {
+        let before = out.len();
+        let more = portions.encode(value, bytes, &mut out);
+        assert!(out.len() - before < bytes + PORTION_EXCESS_MAX, "a portion is bounded");
+        if !more {
+            return out;
+        }
+    }
+}
+
 /// The limits of the real server as it starts.
 fn server_limits() -> Limits {
     Limits { hash_entries: 512, ..Limits::default() }
@@ -78,6 +95,13 @@ fn check_round_trip(server: &mut Server, limits: &Limits, context: &str) -> bool
         assert_eq!(restore(server, "back", &encode(&loaded, compress)), b"OK", "{context}");
         let found = view(server, "back");
         assert!(found == expected, "{context}: the value changed on its way");
+    }
+    if let Loaded::Value(value) = &loaded {
+        for bytes in [1, 100, 10_000] {
+            assert_eq!(restore(server, "back", &encode_in_portions(value, bytes)), b"OK", "{context}");
+            let found = view(server, "back");
+            assert!(found == expected, "{context}: the value changed on its way in portions of {bytes}");
+        }
     }
     encode(&loaded, false) == payload
 }
@@ -405,7 +429,7 @@ fn every_version_of_streams_is_read() {
     for number in [kind::STREAM_LISTPACKS, kind::STREAM_LISTPACKS_2, kind::STREAM_LISTPACKS_3] {
         let payload = stream_payload(number, &stream_tail(number));
         let loaded = decode(&payload, &KEY, &Limits::default()).unwrap_or_else(|bad| panic!("{bad}"));
-        let Loaded::Value(crate::Value::Stream(stream)) = &loaded else { panic!("a stream was written") };
+        let Loaded::Value(Value::Stream(stream)) = &loaded else { panic!("a stream was written") };
         let group = stream.group(b"g").expect("written");
         let consumer = group.consumer(b"c").expect("written");
         assert_eq!((stream.len(), stream.added(), group.read()), (1, 1, 1));

@@ -180,6 +180,11 @@ impl Group {
         self.state.consumers.iter()
     }
 
+    /// Consumers in the order of their names, from the one with this index on.
+    pub fn consumers_from(&self, index: usize) -> impl Iterator<Item = &Consumer> {
+        self.state.consumers.iter_from(index)
+    }
+
     /// The consumer with this name.
     pub fn consumer(&self, name: &[u8]) -> Option<&Consumer> {
         self.state.consumers.get(name)
