@@ -13,7 +13,7 @@ struct Kind {
 }
 
 /// What to do with a result that does not fit.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Overflow {
     Wrap,
     Saturate,
@@ -68,6 +68,12 @@ impl Kind {
         if low > self.max() { low - (1 << self.width) } else { low }
     }
 
+    /// Redis finds out by a subtraction whether a value to SET is too large, and that overflows for the smallest values:
+    /// saturated they come to the greatest.
+    fn seems_too_large(self, value: i64) -> bool {
+        self.width < 64 && (self.max() as i64).checked_sub(value).is_none()
+    }
+
     /// The value to store, or `None` if it does not fit and must.
     fn fit(self, value: i128, overflow: Overflow) -> Option<i128> {
         if (self.min()..=self.max()).contains(&value) {
@@ -117,7 +123,13 @@ impl Operation {
             Action::Get => None,
             Action::Set(value) => {
                 // An unsigned field sees a negative value as the large number that its bits are.
-                let value = if self.kind.signed { i128::from(value) } else { i128::from(value as u64) };
+                let value = match self.kind.signed {
+                    true if self.overflow == Overflow::Saturate && self.kind.seems_too_large(value) => {
+                        self.kind.max()
+                    }
+                    true => i128::from(value),
+                    false => i128::from(value as u64),
+                };
                 self.kind.fit(value, self.overflow).map(|new| (old, new))
             }
             Action::Increment(by) => self.kind.fit(old + i128::from(by), self.overflow).map(|new| (new, new)),

@@ -264,6 +264,15 @@ impl Config {
         }
     }
 
+    /// Without a journal, and without a word about save points, they are Redis' own.
+    pub(crate) fn default_save_points(&mut self) {
+        if self.append_only() == AppendOnly::No && !self.is_explicit(table::SAVE) {
+            let point = |seconds, changes| SavePoint { seconds, changes };
+            let points = vec![point(3600, 1), point(300, 100), point(60, 10_000)];
+            self.values[table::SAVE.index()] = Value::Save(points);
+        }
+    }
+
     /// `save`.
     #[must_use]
     pub fn save_points(&self) -> &[SavePoint] {

@@ -133,6 +133,7 @@ impl Loading {
                 self.notices.push(Notice::NoEffect { name: directive.name, reason });
             }
         }
+        self.config.default_save_points();
         let password = |id| !self.config.bytes(id).is_empty();
         if password(table::REQUIREPASS) && password(table::REQUIREPASS_FILE) {
             let problem = Problem::Contradiction { left: "requirepass", right: "requirepass-file" };

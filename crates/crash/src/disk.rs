@@ -38,10 +38,10 @@ pub const SCENARIOS: [(&str, Scenario); 7] = [
     ("no journal", no_journal),
 ];
 
-/// Runs every scenario of the program `bin` below `base`, prints a line each, and gives how many passed and failed.
-pub fn run(bin: &Path, base: &Path) -> (u64, u64) {
+/// Runs every one of the scenarios of the program `bin` below `base`, prints a line each, and gives how many passed and failed.
+pub fn run(scenarios: &[(&str, Scenario)], bin: &Path, base: &Path) -> (u64, u64) {
     let (mut passed, mut failed) = (0, 0);
-    for (name, scenario) in SCENARIOS {
+    for (name, scenario) in scenarios {
         match scenario(bin, base) {
             Ok(seen) => {
                 passed += 1;
@@ -83,16 +83,17 @@ fn system(program: &str, args: &[&str]) -> Result<(), String> {
     Err(format!("{program} {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-fn io(what: &'static str) -> impl Fn(std::io::Error) -> String {
+pub(crate) fn io(what: &'static str) -> impl Fn(std::io::Error) -> String {
     move |e| format!("{what}: {e}")
 }
 
-fn need(holds: bool, why: impl Into<String>) -> Result<(), String> {
+pub(crate) fn need(holds: bool, why: impl Into<String>) -> Result<(), String> {
     if holds { Ok(()) } else { Err(why.into()) }
 }
 
 fn launch(bin: &Path, dir: PathBuf, flags: &str) -> Launch {
-    Launch { bin: bin.to_owned(), dir, flags: flags.split_whitespace().map(str::to_owned).collect() }
+    let flags = flags.split_whitespace().map(str::to_owned).collect();
+    Launch { bin: bin.to_owned(), dir, flags, env: Vec::new() }
 }
 
 /// Keys with the values that were acknowledged.

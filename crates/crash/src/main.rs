@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use sessile_crash::{disk, memory, rounds, snapshot};
+use sessile_crash::{disk, memory, rounds, saves, snapshot};
 
 const HELP: &str = "\
 crash loop --bin PATH [options]        kill -9 the server round after round, compare with what it acknowledged
 crash control [options]                the same for redis-server with appendfsync always
 crash disk --bin PATH                  full, locked, read-only and damaged disks (mounts small tmpfs: needs root)
+crash saves --bin PATH                 dump.rdb beside commands, disks whose fsync is stuck or fails (builds a shim: needs cc)
 crash snapshot --bin PATH [--keys N]   a large dataset, a snapshot under writes, kill -9, a sampled comparison
 crash memory --bin PATH [--keys N]     INFO's used_memory compared with the allocator, by type and encoding
 
@@ -92,7 +93,8 @@ impl Arguments {
         let (passed, failed) = match self.verb.as_str() {
             "loop" => return self.kill(self.bin()?),
             "control" => return self.kill(self.bin.as_deref().unwrap_or(Path::new("redis-server"))),
-            "disk" => disk::run(self.bin()?, &self.dir),
+            "disk" => disk::run(&disk::SCENARIOS, self.bin()?, &self.dir),
+            "saves" => disk::run(&saves::SCENARIOS, self.bin()?, &self.dir),
             "snapshot" => {
                 let keys = self.keys.unwrap_or(200_000);
                 snapshot::run(self.bin()?, &self.dir, keys, self.members, self.seed)?

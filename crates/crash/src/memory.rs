@@ -66,7 +66,7 @@ pub fn run(bin: &Path, base: &Path, keys: u64) -> Result<(u64, u64), String> {
         let dir = temp.0.join(format!("data{index}"));
         std::fs::create_dir_all(&dir).map_err(|e| format!("no data directory: {e}"))?;
         let flags = "--appendonly no --save  --maxmemory 0".split(' ').map(str::to_owned).collect();
-        let server = Launch { bin: bin.to_owned(), dir, flags }.start()?;
+        let server = Launch { bin: bin.to_owned(), dir, flags, env: Vec::new() }.start()?;
         let mut conn = server.connect()?;
         let before = readings(&mut conn)?;
         let mut some = Vec::new();

@@ -122,7 +122,8 @@ struct Work {
 pub fn run(options: &Options) -> Result<Outcome, String> {
     let temp = Temp::new(&options.base, "loop").map_err(|e| format!("no temporary directory: {e}"))?;
     let mut rng = Rng::new(options.seed);
-    let mut launch = Launch { bin: options.bin.clone(), dir: temp.0.join("data0"), flags: Vec::new() };
+    let mut launch =
+        Launch { bin: options.bin.clone(), dir: temp.0.join("data0"), flags: Vec::new(), env: Vec::new() };
     let scripts = begin(&launch)?;
     let mut data = Dataset::new(&mut rng, scripts);
     let mut outcome = Outcome::default();

@@ -27,6 +27,8 @@ pub struct Launch {
     pub dir: PathBuf,
     /// Flags besides port and directory.
     pub flags: Vec<String>,
+    /// Environment variables besides this program's own.
+    pub env: Vec<(&'static str, String)>,
 }
 
 /// A running server; killed when dropped.
@@ -64,6 +66,7 @@ impl Launch {
             command.arg("server");
         }
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(&self.dir);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.args(&self.flags).stdin(Stdio::null());
         command.stdout(File::create(self.log())?).stderr(File::create(self.errors())?);
         Ok((command.spawn()?, port))

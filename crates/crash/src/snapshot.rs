@@ -21,7 +21,7 @@ pub fn run(bin: &Path, base: &Path, keys: u64, members: u64, seed: u64) -> Resul
     let temp = Temp::new(base, "snapshot").map_err(|e| format!("no temporary directory: {e}"))?;
     let dir = temp.0.join("data");
     let flags = vec!["--auto-aof-rewrite-percentage".to_owned(), "0".to_owned()];
-    let launch = Launch { bin: bin.to_owned(), dir, flags };
+    let launch = Launch { bin: bin.to_owned(), dir, flags, env: Vec::new() };
     let server = launch.start()?;
     let mut conn = server.connect()?;
     let began = Instant::now();

@@ -26,6 +26,7 @@
 //! | another text for streams without ids | XREAD, XREADGROUP | `ERRORS` |
 //! | blocking commands are allowed in scripts | EVAL, FCALL | not generated there (see `generate`) |
 //! | SETBIT of a bit that is set turns a string into a raw one | OBJECT ENCODING | `ENCODINGS` |
+//! | a set of integers that COPY made is an intset, whatever its source was | OBJECT ENCODING | `ENCODINGS` |
 //! | SORT turns a sorted set into a skip list | OBJECT ENCODING | `ENCODINGS` |
 //! | a sorted set that is small, or was, forgets the sign of zero; 7.0 has skip lists that are small | scores | both are the same number |
 //! | the text of an integer that INCRBYFLOAT made is kept as any other | OBJECT ENCODING | `ENCODINGS` |
@@ -40,6 +41,7 @@ pub const ENCODINGS: &[(&str, &str)] = &[
     ("skiplist", "listpack"),
     ("raw", "embstr"),
     ("raw", "int"),
+    ("hashtable", "intset"),
 ];
 
 /// Fields that newer versions add to XINFO replies.
@@ -56,6 +58,7 @@ pub const ERRORS: &[(&str, &str)] = &[
     ("ERR timeout is negative", "ERR timeout is out of range"),
     ("UNBLOCKED the stream key no longer exists", "NOGROUP "),
     ("UNBLOCKED the stream key no longer exists", "WRONGTYPE "),
+    ("NOGROUP the consumer group this client was blocked on no longer exists", "NOGROUP No such key "),
     ("ERR Unbalanced XREAD list of streams", "ERR Unbalanced 'xread"),
 ];
 
@@ -160,15 +163,15 @@ fn canonical_numbers(reply: &Reply) -> Reply {
         let looks = b.iter().any(u8::is_ascii_digit)
             && b.iter().all(|c| c.is_ascii_digit() || matches!(c, b'.' | b'e' | b'+' | b'-'));
         match std::str::from_utf8(b).ok().filter(|_| looks).and_then(|s| s.parse::<f64>().ok()) {
-            Some(number) => format!("{:?}", number + 0.0).into_bytes(),
+            Some(number) => format!("{number:?}").into_bytes(),
             None => b.to_vec(),
         }
     };
     let all = |v: &[Reply]| v.iter().map(canonical_numbers).collect::<Vec<_>>();
     match reply {
-        Reply::Bulk(b) if b == b"-0" || b.len() > 14 || b.contains(&b'.') || b.contains(&b'e') => {
-            Reply::Bulk(text(b))
-        }
+        Reply::Bulk(b) if b == b"-0" => Reply::Bulk(b"0".to_vec()),
+        Reply::Double(b) if b == b"-0" => Reply::Double(text(b"0")),
+        Reply::Bulk(b) if b.len() > 14 || b.contains(&b'.') || b.contains(&b'e') => Reply::Bulk(text(b)),
         Reply::Double(b) => Reply::Double(text(b)),
         Reply::Array(v) => Reply::Array(all(v)),
         Reply::Map(v) => Reply::Map(all(v)),

@@ -62,6 +62,12 @@ pub const RULES: &[Entry] = &[
     ("pubsub|shardchannels", Rule::Unordered, "hash order"),
     ("sort", Rule::ByArgs(sort_rule), "ties under BY, and BY nosort over a set, have no order"),
     ("sort_ro", Rule::ByArgs(sort_rule), "as SORT"),
+    ("geosearch", Rule::ByArgs(geo_rule), "with COUNT, of members as far away any may be chosen"),
+    ("geosearchstore", Rule::ByArgs(geo_rule), "as GEOSEARCH"),
+    ("georadius", Rule::ByArgs(geo_rule), "as GEOSEARCH"),
+    ("georadius_ro", Rule::ByArgs(geo_rule), "as GEOSEARCH"),
+    ("georadiusbymember", Rule::ByArgs(geo_rule), "as GEOSEARCH"),
+    ("georadiusbymember_ro", Rule::ByArgs(geo_rule), "as GEOSEARCH"),
     // Random by contract.
     ("randomkey", Rule::Shape, "random"),
     ("spop", Rule::ByArgs(spop_rule), "random; the key is deleted afterwards"),
@@ -195,6 +201,11 @@ pub fn repair(args: &[Vec<u8>]) -> Option<Words> {
         "pfcount" => {
             let (keys, count) = (args.get(1..)?, (args.len() - 1).to_string());
             Some([words(&["EVAL", FORGET_COUNTS, &count]), keys.to_vec()].concat())
+        }
+        "geosearchstore" if chooses_places(args) => args.get(1).map(del),
+        "georadius" | "georadiusbymember" if chooses_places(args) => {
+            let stores = |word: &Vec<u8>| is_word(word, "store") || is_word(word, "storedist");
+            args.get(args.iter().rposition(stores)? + 1).map(del)
         }
         "xadd" if args.iter().skip(2).any(|a| a == b"*") => args.get(1).map(del),
         "sort" if has(args, "by") => {
@@ -348,6 +359,15 @@ fn spop_rule(args: &[Vec<u8>]) -> Rule {
     if args.len() > 2 { Rule::Shape } else { Rule::Any }
 }
 
+fn geo_rule(args: &[Vec<u8>]) -> Rule {
+    if chooses_places(args) { Rule::Shape } else { Rule::Exact }
+}
+
+/// Whether a geo search keeps the nearest or farthest of what it finds: the order of what is as far away is chance.
+fn chooses_places(args: &[Vec<u8>]) -> bool {
+    lower(args, 0).starts_with("geo") && has(args, "count") && !has(args, "any")
+}
+
 fn zrandmember_rule(_: &[Vec<u8>]) -> Rule {
     Rule::Shape
 }
@@ -374,7 +394,11 @@ fn config_rule(args: &[Vec<u8>]) -> Rule {
 }
 
 fn has(args: &[Vec<u8>], word: &str) -> bool {
-    args.iter().skip(2).any(|a| a.eq_ignore_ascii_case(word.as_bytes()))
+    args.iter().skip(2).any(|a| is_word(a, word))
+}
+
+fn is_word(arg: &[u8], word: &str) -> bool {
+    arg.eq_ignore_ascii_case(word.as_bytes())
 }
 
 fn lower(args: &[Vec<u8>], at: usize) -> String {

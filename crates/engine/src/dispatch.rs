@@ -22,6 +22,12 @@ pub(crate) enum Ended {
     Waits(sessile_command::Wait),
 }
 
+/// `stop-writes-on-bgsave-error`, in Redis' words.
+const SAVING_FAILS: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to \
+disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during \
+writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
+the RDB error.";
+
 impl Engine {
     /// Takes bytes that came from a connection and runs what is complete. Replies are in its output.
     pub fn feed(&mut self, conn: ConnId, bytes: &[u8]) {
@@ -132,8 +138,11 @@ impl Engine {
         session.closing = true;
     }
 
-    /// Whether CLIENT PAUSE makes this request wait. It stays in the connection's input, to be parsed again.
+    /// Whether a stop or CLIENT PAUSE makes this request wait. It stays in the connection's input, to be parsed again.
     fn holds_up(&mut self, conn: ConnId, args: Args<'_>) -> bool {
+        if self.stopping {
+            return true;
+        }
         if self.now_ms() >= self.paused_until_ms || args.is_empty() {
             return false;
         }
@@ -239,11 +248,17 @@ impl Engine {
     /// Writes are refused, unexecuted, while the journal cannot take them.
     pub(crate) fn check_journal(&self) -> Result<(), Error> {
         match &self.journal_state {
+            JournalState::Open if self.saving_fails() => Err(Error::new(SAVING_FAILS)),
             JournalState::Open => Ok(()),
             JournalState::Refusing(why) | JournalState::Failed(why) => Err(Error::text(format!(
                 "MISCONF Errors writing to the journal: {why}. The command was not applied."
             ))),
         }
+    }
+
+    /// Whether the save points' last file could not be written, and writes are refused then.
+    fn saving_fails(&self) -> bool {
+        !self.server.dump.ok && self.settings.stops_writes && !self.config.save_points().is_empty()
     }
 
     /// Queues the command in MULTI, or runs it. Gives the reply's gate.

@@ -36,8 +36,6 @@ pub enum JournalState {
 /// What the server has to do beyond the journal and the sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start a snapshot of the journal (BGREWRITEAOF, growth).
-    Rewrite,
     /// End the process.
     Shutdown {
         /// Write `dump.rdb` first: as configured, always, or never.
@@ -108,6 +106,8 @@ pub struct Engine {
     pub(crate) running: Option<Running>,
     /// Lines that scripts wrote, with Redis' level 0 to 3.
     pub(crate) log: Vec<(i64, String)>,
+    /// Nothing runs any more: the node stops once `dump.rdb` is written.
+    pub(crate) stopping: bool,
     /// CLIENT PAUSE: until when, and whether only writes wait.
     pub(crate) paused_until_ms: u64,
     pub(crate) paused_writes_only: bool,
@@ -161,6 +161,7 @@ impl Engine {
             scripts: Some(ScriptHost::new(sessile_script::Options::default())),
             running: None,
             log: Vec::new(),
+            stopping: false,
             paused_until_ms: 0,
             paused_writes_only: false,
             unblocks: Vec::new(),
@@ -307,7 +308,7 @@ impl Engine {
             let Some(session) = self.sessions[conn].as_deref_mut() else { return false };
             let open = session.output.advance(progress);
             session.listed_gated = !open;
-            let answered = session.waiting.as_ref().is_some_and(|w| w.gate.passes(progress));
+            let answered = session.waiting.as_ref().is_some_and(|w| w.is_answered(progress));
             if answered {
                 self.resumable.push_back(conn);
             }
@@ -338,8 +339,7 @@ impl Engine {
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
         session.listed_gated = false;
         if session.output.is_gated() {
-            let error =
-                format!("-ERR outcome unknown: the journal failed ({why}), check before you retry\r\n");
+            let error = format!("-ERR outcome unknown: {why}, check before you retry\r\n");
             session.output.fail(error.as_bytes());
             session.closing = true;
             self.mark_ready(conn);

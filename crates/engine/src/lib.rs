@@ -21,7 +21,7 @@ mod table;
 mod timers;
 mod transaction;
 
-pub use admin::REDIS_VERSION;
+pub use admin::{FileKind, REDIS_VERSION, Stage, Writing};
 pub use clock::{Clock, Now};
 pub use engine::{Action, Engine, JournalState, Options};
 pub use session::{ClientClass, ConnId, Peer, Session};

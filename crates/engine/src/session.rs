@@ -80,12 +80,31 @@ pub struct Blocked {
     pub db: u32,
 }
 
-/// What a connection waits for in WAIT and WAITAOF.
+/// What a connection waits for beside keys.
 pub struct Waiting {
-    /// The gate that WAITAOF waits for.
-    pub gate: Gate,
+    /// What it is.
+    pub what: Awaited,
     /// When it gives up; 0 for never.
     pub deadline_ms: u64,
+}
+
+/// What ends the waiting, unless its time is over before.
+pub enum Awaited {
+    /// WAITAOF: this gate.
+    Durable(Gate),
+    /// SAVE: `dump.rdb` is written.
+    Dump,
+    /// SHUTDOWN: it cannot be, since `dump.rdb` cannot be written.
+    Stop,
+    /// DEBUG SLEEP: nothing does.
+    Nothing,
+}
+
+impl Waiting {
+    /// Whether the journal has come as far as WAITAOF asks.
+    pub(crate) fn is_answered(&self, progress: Gate) -> bool {
+        matches!(self.what, Awaited::Durable(gate) if gate.passes(progress))
+    }
 }
 
 /// Classes of client-output-buffer-limit.
@@ -125,14 +144,12 @@ pub struct Session {
     pub watch_failed: bool,
     /// A blocking command.
     pub blocked: Option<Blocked>,
-    /// WAITAOF.
+    /// A command that waits for something beside keys.
     pub waiting: Option<Waiting>,
     /// Its script runs past its time.
     pub running_script: bool,
     /// EXEC runs its commands.
     pub in_exec: bool,
-    /// DEBUG SLEEP: its reply is out, only its next command waits.
-    pub sleeping: bool,
     /// Channels of SUBSCRIBE.
     pub channels: HashSet<Vec<u8>>,
     /// Patterns of PSUBSCRIBE.
@@ -198,7 +215,6 @@ impl Session {
             waiting: None,
             running_script: false,
             in_exec: false,
-            sleeping: false,
             channels: HashSet::new(),
             patterns: HashSet::new(),
             shard_channels: HashSet::new(),

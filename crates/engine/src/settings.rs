@@ -62,6 +62,8 @@ pub(crate) struct Settings {
     pub latency_ms: u64,
     /// `busy-reply-threshold`, in milliseconds; 0 or less is for ever.
     pub busy_ms: u64,
+    /// `stop-writes-on-bgsave-error`.
+    pub stops_writes: bool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
 }
@@ -103,6 +105,7 @@ impl Settings {
                 .ok()
                 .filter(|ms| *ms > 0)
                 .unwrap_or(u64::MAX),
+            stops_writes: config.bool(names::STOP_WRITES_ON_BGSAVE_ERROR),
             active_expire: true,
         }
     }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use sessile_command::{Error, Flags};
 use sessile_config::Config;
-use sessile_keyspace::Keyspace;
 use sessile_resp::Args;
 
+use crate::admin::Writing;
 use crate::dispatch::Ended;
 use crate::engine::Engine;
 use crate::session::ConnId;
@@ -61,16 +61,12 @@ pub struct LatencyEvent {
     pub max_ms: u64,
 }
 
-/// Writes the dataset as `dump.rdb`; an error is one sentence.
-pub(crate) type WriteDump = fn(&Config, &Keyspace, u64) -> Result<(), String>;
 /// Writes the directives into the configuration file; an error is one sentence.
 pub(crate) type RewriteConfig = fn(&str, &Config) -> Result<(), String>;
 
 /// What the server knows and INFO tells, and what it does for commands; the server keeps it true.
 #[derive(Clone, Debug)]
 pub struct ServerFacts {
-    /// SAVE.
-    pub write_dump: WriteDump,
     /// CONFIG REWRITE.
     pub rewrite_config: RewriteConfig,
     /// TCP port.
@@ -89,24 +85,10 @@ pub struct ServerFacts {
     pub memory_ceiling_bytes: u64,
     /// Processor time, system and user, in microseconds.
     pub cpu_us: (u64, u64),
-    /// Whether a snapshot of the journal is being written.
-    pub rewriting: bool,
-    /// Whether the last snapshot went well.
-    pub rewrite_ok: bool,
-    /// Snapshots written since the start.
-    pub rewrites: u64,
-    /// Seconds that the last one took; -1 before the first.
-    pub rewrite_s: i64,
-    /// Whether `dump.rdb` is being written.
-    pub saving: bool,
-    /// When `dump.rdb` was last written, seconds since the epoch.
-    pub saved_s: u64,
-    /// Whether that went well.
-    pub save_ok: bool,
-    /// Times it was written since the start.
-    pub saves: u64,
-    /// Effects since then.
-    pub changes_at_save: u64,
+    /// `dump.rdb`.
+    pub dump: Writing,
+    /// The journal's snapshot.
+    pub snapshot: Writing,
     /// Journal: written and durable LSN.
     pub progress: (u64, u64),
     /// Journal: bytes since the last snapshot.
@@ -120,7 +102,6 @@ pub struct ServerFacts {
 impl Default for ServerFacts {
     fn default() -> Self {
         Self {
-            write_dump: |_, _, _| Err("this node writes no files".into()),
             rewrite_config: |_, _| Err("this node writes no files".into()),
             port: 0,
             executable: String::new(),
@@ -130,15 +111,8 @@ impl Default for ServerFacts {
             system_bytes: 0,
             memory_ceiling_bytes: 0,
             cpu_us: (0, 0),
-            rewriting: false,
-            rewrite_ok: false,
-            rewrites: 0,
-            rewrite_s: -1,
-            saving: false,
-            saved_s: 0,
-            save_ok: false,
-            saves: 0,
-            changes_at_save: 0,
+            dump: Writing::default(),
+            snapshot: Writing::default(),
             progress: (0, 0),
             journal_bytes: 0,
             snapshot_bytes: 0,

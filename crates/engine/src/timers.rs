@@ -1,7 +1,7 @@
 //! What happens by itself: expiry, deadlines, idle connections, freeing. Each turn does a bounded amount.
 
 use crate::engine::Engine;
-use crate::session::ConnId;
+use crate::session::{Awaited, ConnId};
 
 /// Entries that one turn of active expiry looks at.
 const EXPIRE_LOOKS_A_TURN: usize = 512;
@@ -106,23 +106,21 @@ impl Engine {
         }
     }
 
-    /// Ends WAIT or WAITAOF where it is answered or its time is over.
+    /// Ends WAITAOF where it is answered, and whatever else waits where its time is over.
     pub(crate) fn finish_waiting(&mut self, conn: ConnId, time_over: bool) {
         let progress = self.keyspace.pending.progress();
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
         let Some(waiting) = &session.waiting else { return };
-        let durable = waiting.gate.passes(progress);
+        let durable = waiting.is_answered(progress);
         if !durable && !time_over {
             return;
         }
-        if std::mem::take(&mut session.sleeping) {
-            self.unblock(conn);
-            self.resumable.push_back(conn);
-            return;
-        }
+        let asked = matches!(waiting.what, Awaited::Durable(_));
         self.unblock(conn);
-        let reply = if durable { "*2\r\n:1\r\n:0\r\n" } else { "*2\r\n:0\r\n:0\r\n" };
-        self.send(conn, reply.as_bytes(), sessile_keyspace::Gate::OPEN);
+        if asked {
+            let reply = if durable { "*2\r\n:1\r\n:0\r\n" } else { "*2\r\n:0\r\n:0\r\n" };
+            self.send(conn, reply.as_bytes(), sessile_keyspace::Gate::OPEN);
+        }
         if time_over {
             self.resumable.push_back(conn);
         }

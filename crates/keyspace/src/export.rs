@@ -34,6 +34,7 @@ pub(crate) struct Export {
     /// The first may be half written. Then everything else waits, since an entry's bytes stand together.
     waiting: VecDeque<Waiting>,
     payload: Vec<u8>,
+    compress: bool,
 }
 
 struct Waiting {
@@ -45,8 +46,9 @@ struct Waiting {
 }
 
 impl Export {
-    pub(crate) fn new(framing: Box<dyn Framing>) -> Self {
-        Self { framing, waiting: VecDeque::new(), payload: Vec::new() }
+    /// `compress`: long strings take their LZF form.
+    pub(crate) fn new(framing: Box<dyn Framing>, compress: bool) -> Self {
+        Self { framing, waiting: VecDeque::new(), payload: Vec::new(), compress }
     }
 
     fn is_midway(&self) -> bool {
@@ -56,25 +58,22 @@ impl Export {
 
 impl Sink for Export {
     fn save(&mut self, out: &mut Vec<u8>, db: u32, entry: &Entry) {
-        let (key, expire_ms) = (entry.key(), entry.expire_ms());
+        let (key, expire_ms, midway) = (entry.key(), entry.expire_ms(), self.is_midway());
         self.payload.clear();
+        let mut encoder = dump::Encoder::new(&mut self.payload, self.compress);
         let later = match entry.content() {
-            Content::Short(text) if self.is_midway() => Value::Text(Text::new(text)),
-            Content::Value(value) if self.is_midway() || value.heap_bytes() > WHOLE_BYTES => value.clone(),
-            Content::Short(text) => {
-                dump::encode_text(text, &mut self.payload);
-                return self
-                    .framing
-                    .piece(out, Piece { db, key, expire_ms, first: true, payload: &self.payload });
-            }
-            Content::Value(value) => {
-                dump::encode_value(value, &mut self.payload);
-                return self
-                    .framing
-                    .piece(out, Piece { db, key, expire_ms, first: true, payload: &self.payload });
+            Content::Short(text) if midway => Value::Text(Text::new(text)),
+            Content::Value(value) if midway || value.heap_bytes() > WHOLE_BYTES => value.clone(),
+            small => {
+                match small {
+                    Content::Short(text) => encoder.text(text),
+                    Content::Value(value) => encoder.value(value),
+                }
+                let piece = Piece { db, key, expire_ms, first: true, payload: &self.payload };
+                return self.framing.piece(out, piece);
             }
         };
-        let written = dump::Portions::default();
+        let written = dump::Portions::new(self.compress);
         self.waiting.push_back(Waiting { db, key: key.to_vec(), expire_ms, value: later, written });
     }
 

@@ -33,6 +33,7 @@ pub struct Snapshot {
     position: u64,
     out: Vec<u8>,
     sink: Box<dyn Sink>,
+    entries_at_start: u64,
     entries: u64,
     looked: u64,
 }
@@ -117,6 +118,11 @@ impl Snapshot {
         self.looked
     }
 
+    /// Entries that there were when it began: it has all of them when it is complete.
+    pub fn entries_at_start(&self) -> u64 {
+        self.entries_at_start
+    }
+
     /// Entries saved so far.
     pub fn entries(&self) -> u64 {
         self.entries
@@ -177,12 +183,12 @@ impl Keyspace {
         self.snapshot_into(out, Box::new(Effects::default()));
     }
 
-    /// Starts a snapshot in another form; its turns are the same.
+    /// Starts a snapshot in another form; its turns are the same. `compress`: long strings take their LZF form.
     ///
     /// # Panics
     /// If one is running.
-    pub fn export_begin(&mut self, framing: Box<dyn Framing>) {
-        self.snapshot_into(Vec::new(), Box::new(Export::new(framing)));
+    pub fn export_begin(&mut self, framing: Box<dyn Framing>, compress: bool) {
+        self.snapshot_into(Vec::new(), Box::new(Export::new(framing, compress)));
     }
 
     fn snapshot_into(&mut self, out: Vec<u8>, sink: Box<dyn Sink>) {
@@ -190,8 +196,17 @@ impl Keyspace {
         self.epoch = self.epoch.wrapping_add(1);
         let source = |(db, it): (usize, &Db)| Source { table_id: it.table_id, db: db as u32, flushed: None };
         let sources = self.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty()).map(source).collect();
-        self.snapshot =
-            Some(Snapshot { epoch: self.epoch, sources, position: 0, out, sink, entries: 0, looked: 0 });
+        let entries_at_start = self.dbs.iter().map(|db| db.len() as u64).sum();
+        self.snapshot = Some(Snapshot {
+            epoch: self.epoch,
+            sources,
+            position: 0,
+            out,
+            sink,
+            entries_at_start,
+            entries: 0,
+            looked: 0,
+        });
     }
 
     /// The running snapshot.

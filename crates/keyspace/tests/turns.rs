@@ -163,7 +163,7 @@ fn check_point_in_time(seed: u64) {
         let exported = Exported::default();
         let exports = round % 2 == 1;
         if exports {
-            keyspace.export_begin(Box::new(exported.clone()));
+            keyspace.export_begin(Box::new(exported.clone()), round == 3);
         } else {
             keyspace.snapshot_begin();
         }

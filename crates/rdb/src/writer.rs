@@ -19,6 +19,8 @@ pub struct Facts {
     pub used_memory: u64,
     /// Whether it is the base of an append-only file.
     pub aof_base: bool,
+    /// Whether it ends in a checksum; without one it ends in zeros, which readers take for none.
+    pub checksum: bool,
 }
 
 /// Appends the part that says which db the entries behind it belong to.
@@ -40,6 +42,7 @@ pub fn put_entry_head(out: &mut Vec<u8>, key: &[u8], expire_ms: Option<u64>, num
 /// Writes a file. Many small writes are made: give a buffered writer.
 pub struct Writer<W> {
     out: W,
+    checksum: bool,
     sum: Crc64,
     scratch: Vec<u8>,
 }
@@ -47,7 +50,7 @@ pub struct Writer<W> {
 impl<W: Write> Writer<W> {
     /// Writes the header.
     pub fn new(out: W, facts: Facts) -> io::Result<Self> {
-        let mut writer = Self { out, sum: Crc64::new(), scratch: Vec::new() };
+        let mut writer = Self { out, checksum: facts.checksum, sum: Crc64::new(), scratch: Vec::new() };
         writer.put(MAGIC)?;
         writer.put(format!("{VERSION:04}").as_bytes())?;
         writer.fact("redis-ver", REDIS_VERSION)?;
@@ -119,7 +122,7 @@ impl<W: Write> Writer<W> {
     /// Writes the end mark and the checksum, and gives the writer back: flushing and syncing it are the caller's.
     pub fn finish(mut self) -> io::Result<W> {
         self.put(&[opcode::EOF])?;
-        let sum = self.sum.value();
+        let sum = if self.checksum { self.sum.value() } else { 0 };
         self.out.write_all(&sum.to_le_bytes())?;
         Ok(self.out)
     }
@@ -133,7 +136,9 @@ impl<W: Write> Writer<W> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.sum.update(bytes);
+        if self.checksum {
+            self.sum.update(bytes);
+        }
         self.out.write_all(bytes)
     }
 }

@@ -126,7 +126,7 @@ fn what_follows_is_left_in_the_reader() {
 
 #[test]
 fn frozen_bytes() {
-    let facts = Facts { ctime_s: 1_700_000_000, used_memory: 70_000, aof_base: true };
+    let facts = Facts { ctime_s: 1_700_000_000, used_memory: 70_000, aof_base: true, checksum: true };
     let mut writer = Writer::new(Vec::new(), facts).expect("vectors take everything");
     writer.function(b"code").expect("vectors take everything");
     writer.select_db(2).expect("vectors take everything");

@@ -49,9 +49,7 @@ impl JournalLink {
             Health::Full { reason } => {
                 JournalState::Refusing(format!("{reason}; free space and it goes on by itself"))
             }
-            dead => {
-                JournalState::Failed(format!("{dead}; reads go on, restart the node once the disk is sound"))
-            }
+            dead => JournalState::Failed(dead.to_string()),
         };
         if *engine.journal_state() != state {
             match &state {

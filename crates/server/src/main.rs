@@ -6,12 +6,14 @@ mod background;
 mod clock;
 mod connection;
 mod dump_file;
+mod dump_writer;
 mod journal_link;
 mod journal_tool;
 mod listener;
 mod logging;
 mod shard;
 mod signals;
+mod snapshots;
 mod startup;
 
 use std::ffi::OsString;

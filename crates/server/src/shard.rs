@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::connection::Conn;
 use crate::journal_link::JournalLink;
+use crate::snapshots::Snapshots;
 use crate::{background, clock, dump_file, journal_link, listener, signals};
 
 /// How old the engine's time may be when commands run: reading two clocks for each request shows in the profile.
@@ -43,6 +44,8 @@ pub(crate) struct Shard {
     wait_max: Duration,
     /// A turn of the engine is wanted at once.
     pub hurry: Notify,
+    /// What is written beside the commands.
+    pub snapshots: Snapshots,
     /// `None` while running; then how the process ends.
     pub ending: RefCell<Option<Result<(), String>>>,
 }
@@ -106,7 +109,7 @@ impl Shard {
 
     /// Whether sockets are not read for now.
     pub(crate) fn is_holding_back(&self) -> bool {
-        self.holding_back.get() || self.ending.borrow().is_some()
+        self.holding_back.get() || self.snapshots.are_last() || self.ending.borrow().is_some()
     }
 
     /// Looks again whether too much waits for the journal; wakes everybody when it no longer does.
@@ -149,7 +152,6 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
     facts.memory_ceiling_bytes = background::memory_ceiling();
     facts.rewrite_config = crate::startup::rewrite_config;
     facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
-    engine.server_facts().write_dump = dump_file::write;
     let journal = journal_link::open(&mut engine)?;
     let fresh = engine.last_lsn() == 0;
     engine.open_for_service();
@@ -175,6 +177,7 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
         pending_max_bytes,
         wait_max,
         hurry: Notify::new(),
+        snapshots: Snapshots::default(),
         ending: RefCell::new(None),
     });
     signals::watch(&shard)?;

@@ -3,19 +3,28 @@
 use std::os::unix::net::UnixDatagram;
 use std::rc::Rc;
 
+use sessile_config::table as names;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::shard::Shard;
 
 /// Stops the node on SIGTERM and SIGINT.
 pub(crate) fn watch(shard: &Rc<Shard>) -> Result<(), String> {
-    for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
+    let signals = [
+        (SignalKind::terminate(), "SIGTERM", names::SHUTDOWN_ON_SIGTERM),
+        (SignalKind::interrupt(), "SIGINT", names::SHUTDOWN_ON_SIGINT),
+    ];
+    for (kind, name, directive) in signals {
         let mut stream = signal(kind).map_err(|error| format!("cannot watch for {name}: {error}"))?;
         let shard = Rc::clone(shard);
         tokio::task::spawn_local(async move {
-            stream.recv().await;
-            tracing::info!("received {name}, stopping");
-            crate::background::shutdown(&shard, None, true);
+            // A stop that cannot save does not happen, and may be asked for again.
+            while stream.recv().await.is_some() {
+                tracing::info!("received {name}, stopping");
+                let options = shard.engine.borrow().config().shutdown_options(directive);
+                let save = (options.save || options.nosave).then_some(options.save);
+                crate::background::shutdown(&shard, save, options.force);
+            }
         });
     }
     // A log reader that hung up must not end the server.

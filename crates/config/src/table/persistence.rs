@@ -11,7 +11,8 @@ const JOURNAL_FORMAT: &str = "the journal has a format of its own";
 rows! { from memory::NEXT;
     DIR = "dir", checked(Check::Any), "./sessile-data", [PROTECTED DENY_LOADING], HONOURED;
     DBFILENAME = "dbfilename", checked(Check::DbFileName), "dump.rdb", [PROTECTED], HONOURED;
-    SAVE = "save", Kind::Save, "3600 1 300 100 60 10000", [MULTI_ARG], HONOURED;
+    // Without a journal the default is Redis', see `load`: then dump.rdb is all that stays.
+    SAVE = "save", Kind::Save, "", [MULTI_ARG], HONOURED;
     STOP_WRITES_ON_BGSAVE_ERROR = "stop-writes-on-bgsave-error", BOOL, "yes", [], HONOURED;
     RDBCOMPRESSION = "rdbcompression", BOOL, "yes", [], HONOURED;
     RDBCHECKSUM = "rdbchecksum", BOOL, "yes", [IMMUTABLE], HONOURED;

@@ -489,6 +489,11 @@ impl Engine {
     /// CLIENT UNPAUSE.
     pub(crate) fn unpause(&mut self) {
         self.paused_until_ms = 0;
+        self.resume_held();
+    }
+
+    /// Lets go on whose requests were held up.
+    pub(crate) fn resume_held(&mut self) {
         let held: Vec<ConnId> =
             self.all_sessions().filter(|(_, s)| !s.input.is_empty()).map(|(conn, _)| conn).collect();
         self.resumable.extend(held);

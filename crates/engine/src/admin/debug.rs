@@ -7,7 +7,7 @@ use sessile_values::{digits, glob};
 
 use super::{ADMIN, docs, entry};
 use crate::engine::Engine;
-use crate::session::{ConnId, Waiting};
+use crate::session::{Awaited, ConnId, Waiting};
 use crate::table::{SessionCommand, SessionFn, SessionRun};
 
 /// This file's entries.
@@ -124,9 +124,7 @@ fn sleep(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>)
     let deadline_ms = engine.now_ms() + (seconds * 1000.0) as u64;
     if seconds > 0.0 {
         engine.deadlines.insert((deadline_ms, conn));
-        let gate = sessile_keyspace::Gate { written: u64::MAX, durable: 0 };
-        engine.session_mut(conn).sleeping = true;
-        engine.session_mut(conn).waiting = Some(Waiting { gate, deadline_ms });
+        engine.session_mut(conn).waiting = Some(Waiting { what: Awaited::Nothing, deadline_ms });
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use sessile_command::{Arity, Flags, Outcome};
 use sessile_config::{MaxmemoryPolicy, table as names};
 use sessile_resp::{Args, Reply};
 
-use super::{REDIS_VERSION, docs, entry};
+use super::{REDIS_VERSION, Stage, docs, entry};
 use crate::engine::{Engine, JournalState};
 use crate::session::ConnId;
 use crate::table::{SessionCommand, SessionRun};
@@ -202,6 +202,7 @@ fn memory(engine: &mut Engine, text: &mut String) {
 
 fn persistence(engine: &mut Engine, text: &mut String) {
     let facts = &engine.server;
+    let now_ms = engine.now_ms();
     let journaled = u8::from(engine.settings.journaled);
     let ok = |good| if good { "ok" } else { "err" };
     let writes_ok = engine.journal_state == JournalState::Open;
@@ -212,24 +213,25 @@ fn persistence(engine: &mut Engine, text: &mut String) {
         "current_cow_size" 0,
         "current_fork_perc" "0.00",
         "current_save_keys_processed" engine.keyspace.snapshot().map_or(0, sessile_keyspace::snapshot::Snapshot::entries),
-        "current_save_keys_total" 0,
-        "rdb_changes_since_last_save" engine.txn.changes - facts.changes_at_save,
-        "rdb_bgsave_in_progress" u8::from(facts.saving),
-        "rdb_last_save_time" facts.saved_s,
-        "rdb_last_bgsave_status" ok(facts.save_ok || facts.saves == 0),
-        "rdb_last_bgsave_time_sec" -1,
-        "rdb_current_bgsave_time_sec" -1,
-        "rdb_saves" facts.saves,
+        "current_save_keys_total" engine.keyspace.snapshot().map_or(0, sessile_keyspace::snapshot::Snapshot::entries_at_start),
+        "rdb_changes_since_last_save" engine.unsaved().0,
+        // One that waits for its turn counts: who polls this field wants to know when the file is there.
+        "rdb_bgsave_in_progress" u8::from(facts.dump.stage != Stage::Idle),
+        "rdb_last_save_time" facts.dump.ended_s,
+        "rdb_last_bgsave_status" ok(facts.dump.ok),
+        "rdb_last_bgsave_time_sec" facts.dump.took_s,
+        "rdb_current_bgsave_time_sec" facts.dump.running_s(now_ms),
+        "rdb_saves" facts.dump.count,
         "rdb_last_cow_size" 0,
         "rdb_last_load_keys_expired" 0,
         "rdb_last_load_keys_loaded" 0,
         "aof_enabled" journaled,
-        "aof_rewrite_in_progress" u8::from(facts.rewriting),
-        "aof_rewrite_scheduled" 0,
-        "aof_last_rewrite_time_sec" facts.rewrite_s,
-        "aof_current_rewrite_time_sec" -1,
-        "aof_last_bgrewrite_status" ok(facts.rewrite_ok || facts.rewrites == 0),
-        "aof_rewrites" facts.rewrites,
+        "aof_rewrite_in_progress" u8::from(matches!(facts.snapshot.stage, Stage::Running { .. })),
+        "aof_rewrite_scheduled" u8::from(facts.snapshot.stage == Stage::Wanted),
+        "aof_last_rewrite_time_sec" facts.snapshot.took_s,
+        "aof_current_rewrite_time_sec" facts.snapshot.running_s(now_ms),
+        "aof_last_bgrewrite_status" ok(facts.snapshot.ok),
+        "aof_rewrites" facts.snapshot.count,
         "aof_rewrites_consecutive_failures" 0,
         "aof_last_write_status" ok(writes_ok),
         "aof_last_cow_size" 0,

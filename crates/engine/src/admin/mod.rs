@@ -8,10 +8,12 @@ mod debug;
 mod info;
 mod latency;
 mod memory;
+mod save;
 mod server;
 mod slowlog;
 
 pub use connection::REDIS_VERSION;
+pub use save::{FileKind, Stage, Writing};
 
 use sessile_command::{Acl, Arity, Command, Docs, Error, Flags, Keys, Outcome, Run};
 use sessile_resp::{Args, Reply};
@@ -28,6 +30,7 @@ const FAMILIES: &[&[SessionCommand]] = &[
     info::COMMANDS,
     latency::COMMANDS,
     memory::COMMANDS,
+    save::COMMANDS,
     server::COMMANDS,
     slowlog::COMMANDS,
     crate::scripts::COMMANDS,

@@ -1,4 +1,4 @@
-//! The node: TIME, SAVE and its relatives, SHUTDOWN, ROLE, WAIT, MONITOR, SLAVEOF.
+//! The node: TIME, SHUTDOWN, ROLE, WAIT and WAITAOF, MONITOR, LOLWUT.
 
 use sessile_command::{ArgsExt, Arity, Error, Flags, Outcome, is};
 use sessile_keyspace::Gate;
@@ -6,38 +6,13 @@ use sessile_resp::{Args, Reply};
 
 use super::{ADMIN, docs, entry};
 use crate::engine::{Action, Engine};
-use crate::session::{ConnId, Waiting};
+use crate::session::{Awaited, ConnId, Waiting};
 use crate::table::{SessionCommand, SessionRun};
 
 const PLAIN: Flags = Flags::LOADING.and(Flags::STALE).and(Flags::FAST);
-const SAVES: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
 
 /// This file's entries.
 pub(crate) static COMMANDS: &[SessionCommand] = &[
-    entry(
-        "bgrewriteaof",
-        Arity::Exactly(1),
-        SAVES,
-        docs("Writes a snapshot of the journal.", "", "1.0.0"),
-        SessionRun::Do(bgrewriteaof),
-    ),
-    entry(
-        "bgsave",
-        Arity::AtLeast(1),
-        SAVES,
-        docs("Writes dump.rdb beside the running commands.", "[SCHEDULE]", "1.0.0"),
-        SessionRun::Do(bgsave),
-    ),
-    entry(
-        "lastsave",
-        Arity::Exactly(1),
-        PLAIN,
-        docs("Gives when dump.rdb was last written.", "", "1.0.0"),
-        SessionRun::Do(|engine, _, _, out| {
-            out.int(engine.server.saved_s as i64);
-            Ok(())
-        }),
-    ),
     entry(
         "lolwut",
         Arity::AtLeast(1),
@@ -74,17 +49,6 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             out.bulk(b"master");
             out.int(0);
             out.array(0);
-            Ok(())
-        }),
-    ),
-    entry(
-        "save",
-        Arity::Exactly(1),
-        SAVES.and(Flags::NO_MULTI),
-        docs("Writes dump.rdb.", "", "1.0.0"),
-        SessionRun::Do(|engine, _, _, out| {
-            engine.write_dump()?;
-            out.ok();
             Ok(())
         }),
     ),
@@ -133,25 +97,7 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
     ),
 ];
 
-fn bgrewriteaof(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    if engine.server.rewriting {
-        return Err(Error::new("ERR Background append only file rewriting already in progress"));
-    }
-    engine.actions.push(Action::Rewrite);
-    out.simple("Background append only file rewriting started");
-    Ok(())
-}
-
-fn bgsave(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    if args.len() > 2 || args.get(1).is_some_and(|a| !is(a, "SCHEDULE")) {
-        return Err(Error::SYNTAX);
-    }
-    engine.write_dump()?;
-    out.simple("Background saving started");
-    Ok(())
-}
-
-fn shutdown(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
+fn shutdown(engine: &mut Engine, conn: ConnId, args: Args<'_>, _: &mut Reply<'_>) -> Outcome {
     let mut save = None;
     let mut force = false;
     for option in args.iter().skip(1) {
@@ -167,7 +113,7 @@ fn shutdown(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>)
         }
     }
     // The client sees its connection end, as it does with Redis: there is no reply to a stop that works.
-    let _ = out;
+    engine.session_mut(conn).waiting = Some(Waiting { what: Awaited::Stop, deadline_ms: 0 });
     engine.actions.push(Action::Shutdown { save, force });
     Ok(())
 }
@@ -212,35 +158,6 @@ fn waitaof(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_
     if deadline_ms > 0 {
         engine.deadlines.insert((deadline_ms, conn));
     }
-    engine.session_mut(conn).waiting = Some(Waiting { gate, deadline_ms });
+    engine.session_mut(conn).waiting = Some(Waiting { what: Awaited::Durable(gate), deadline_ms });
     Ok(())
-}
-
-impl Engine {
-    /// SAVE.
-    fn write_dump(&mut self) -> Outcome {
-        self.save_dump().map_err(|why| Error::text(format!("ERR {why}")))
-    }
-
-    /// Effects since `dump.rdb` was last written, and seconds since then or the start.
-    pub fn unsaved(&self) -> (u64, u64) {
-        let since_ms = (self.server.saved_s * 1000).max(self.stats.started_ms);
-        (self.txn.changes - self.server.changes_at_save, self.now_ms().saturating_sub(since_ms) / 1000)
-    }
-
-    /// Writes `dump.rdb` as the server was told to; an error is one sentence.
-    pub fn save_dump(&mut self) -> Result<(), String> {
-        let write = self.server.write_dump;
-        let saved = write(&self.config, &self.keyspace, self.now_ms());
-        self.server.save_ok = saved.is_ok();
-        match saved {
-            Ok(()) => {
-                self.server.saved_s = self.now_ms() / 1000;
-                self.server.saves += 1;
-                self.server.changes_at_save = self.txn.changes;
-                Ok(())
-            }
-            Err(why) => Err(why),
-        }
-    }
 }

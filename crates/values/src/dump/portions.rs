@@ -11,16 +11,16 @@ use crate::value::Value;
 use crate::{Hash, List, Set, Stream, Text, Zset};
 
 /// How far a value's payload has been written. The value must stay the same from the first portion to the last.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Portions {
     next: Next,
+    compress: bool,
 }
 
 /// What comes next.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 enum Next {
     /// The type byte and, but for streams, the number of elements.
-    #[default]
     Head,
     /// An element, by its index (of a string: a byte).
     Element(usize),
@@ -42,6 +42,13 @@ pub(super) enum StreamPart {
 }
 
 impl Portions {
+    /// Nothing is written yet. `compress`: long elements take their LZF form; a long string does not, since that must be
+    /// made whole.
+    #[must_use]
+    pub fn new(compress: bool) -> Self {
+        Self { next: Next::Head, compress }
+    }
+
     /// Whether nothing has been written yet.
     #[must_use]
     pub fn is_at_start(&self) -> bool {
@@ -52,6 +59,8 @@ impl Portions {
     /// All portions together are the value's payload.
     pub fn encode(&mut self, value: &Value, bytes: usize, out: &mut Vec<u8>) -> bool {
         let end = out.len() + bytes;
+        let mut out = Encoder::new(out, self.compress);
+        let out = &mut out;
         if self.is_at_start() {
             self.next = head(value, out);
         }
@@ -68,11 +77,11 @@ impl Portions {
     }
 }
 
-fn head(value: &Value, out: &mut Vec<u8>) -> Next {
+fn head(value: &Value, out: &mut Encoder<'_>) -> Next {
     let (number, len) = match value {
         Value::Text(text) if is_short_integer(text) => {
-            out.push(kind::STRING);
-            put_string(out, &text.to_vec());
+            out.out.push(kind::STRING);
+            put_string(out.out, &text.to_vec());
             return Next::End;
         }
         Value::Text(text) => (kind::STRING, text.len()),
@@ -81,13 +90,13 @@ fn head(value: &Value, out: &mut Vec<u8>) -> Next {
         Value::Hash(hash) => (kind::HASH, hash.len()),
         Value::Zset(zset) => (kind::ZSET_2, zset.len()),
         Value::Stream(stream) => {
-            out.push(kind::STREAM_LISTPACKS_2);
-            put_len(out, stream.node_count() as u64);
+            out.out.push(kind::STREAM_LISTPACKS_2);
+            put_len(out.out, stream.node_count() as u64);
             return Next::Stream(StreamPart::Node { node: 0 });
         }
     };
-    out.push(number);
-    put_len(out, len as u64);
+    out.out.push(number);
+    put_len(out.out, len as u64);
     Next::Element(0)
 }
 
@@ -100,60 +109,60 @@ fn element_or_end(at: usize, len: usize) -> Next {
     if at < len { Next::Element(at) } else { Next::End }
 }
 
-fn text_from(text: &Text, at: usize, end: usize, out: &mut Vec<u8>) -> Next {
-    let until = text.len().min(at + end.saturating_sub(out.len()).max(1));
-    text.pieces(at, until).for_each(|piece| out.extend_from_slice(piece));
+fn text_from(text: &Text, at: usize, end: usize, out: &mut Encoder<'_>) -> Next {
+    let until = text.len().min(at + end.saturating_sub(out.out.len()).max(1));
+    text.pieces(at, until).for_each(|piece| out.out.extend_from_slice(piece));
     element_or_end(until, text.len())
 }
 
-fn list_from(list: &List, mut at: usize, end: usize, out: &mut Vec<u8>) -> Next {
+fn list_from(list: &List, mut at: usize, end: usize, out: &mut Encoder<'_>) -> Next {
     list.each_from(at, |element| {
-        put_string(out, element);
+        out.string(element);
         at += 1;
-        out.len() < end
+        out.out.len() < end
     });
     element_or_end(at, list.len())
 }
 
-fn set_from(set: &Set, mut at: usize, end: usize, out: &mut Vec<u8>) -> Next {
+fn set_from(set: &Set, mut at: usize, end: usize, out: &mut Encoder<'_>) -> Next {
     set.each_from(at, |member| {
-        put_string(out, member);
+        out.string(member);
         at += 1;
-        out.len() < end
+        out.out.len() < end
     });
     element_or_end(at, set.len())
 }
 
-fn hash_from(hash: &Hash, mut at: usize, end: usize, out: &mut Vec<u8>) -> Next {
+fn hash_from(hash: &Hash, mut at: usize, end: usize, out: &mut Encoder<'_>) -> Next {
     hash.each_from(at, |field, value| {
-        put_string(out, field);
-        put_string(out, value);
+        out.string(field);
+        out.string(value);
         at += 1;
-        out.len() < end
+        out.out.len() < end
     });
     element_or_end(at, hash.len())
 }
 
 /// From the highest down, as Redis does: its skip list is quicker to build so.
-fn zset_from(zset: &Zset, mut at: usize, end: usize, out: &mut Vec<u8>) -> Next {
+fn zset_from(zset: &Zset, mut at: usize, end: usize, out: &mut Encoder<'_>) -> Next {
     if at < zset.len() {
         zset.each_back_from(zset.len() - 1 - at, |score, member| {
-            put_string(out, member);
-            out.extend_from_slice(&score.to_le_bytes());
+            out.string(member);
+            out.out.extend_from_slice(&score.to_le_bytes());
             at += 1;
-            out.len() < end
+            out.out.len() < end
         });
     }
     element_or_end(at, zset.len())
 }
 
-fn stream_from(stream: &Stream, mut part: StreamPart, end: usize, out: &mut Vec<u8>) -> Next {
+fn stream_from(stream: &Stream, mut part: StreamPart, end: usize, out: &mut Encoder<'_>) -> Next {
     loop {
-        match Encoder::new(out, false).stream_part(stream, part, end) {
+        match out.stream_part(stream, part, end) {
             Some(next) => part = next,
             None => return Next::End,
         }
-        if out.len() >= end {
+        if out.out.len() >= end {
             return Next::Stream(part);
         }
     }

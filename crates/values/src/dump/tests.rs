@@ -68,7 +68,7 @@ fn encode(loaded: &Loaded, compress: bool) -> Vec<u8> {
 /// The payload written in portions of about so many bytes.
 fn encode_in_portions(value: &Value, bytes: usize) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut portions = Portions::default();
+    let mut portions = Portions::new(bytes == 100);
     loop {
         let before = out.len();
         let more = portions.encode(value, bytes, &mut out);

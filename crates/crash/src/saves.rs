@@ -1,0 +1,244 @@
+//! `dump.rdb` beside running commands, and disks whose fsync is stuck or fails: with the real program, and a shim
+//! (`shim/fsync.c`) that stands between it and the system's fsync.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use sessile_resp::Value;
+
+use crate::client::{Conn, number, show};
+use crate::disk::{Scenario, io, need};
+use crate::server::{Launch, Server, Temp, info};
+
+/// How long what must happen may take.
+const LIMIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(2);
+/// How long what must not happen is watched for: many turns of the server's background work.
+const WATCH: Duration = Duration::from_millis(600);
+
+/// All scenarios by name.
+pub const SCENARIOS: [(&str, Scenario); 6] = [
+    ("SAVE beside commands", save_beside_commands),
+    ("dump.rdb waits for the journal", dump_waits_for_the_journal),
+    ("failing fsync", failing_fsync),
+    ("save points on a failing disk", save_points_on_a_failing_disk),
+    ("SHUTDOWN on a failing disk", shutdown_on_a_failing_disk),
+    ("compression and checksum of dump.rdb", compression_and_checksum),
+];
+
+/// A server under the shim.
+struct Shimmed {
+    launch: Launch,
+    orders: PathBuf,
+    _temp: Temp,
+}
+
+impl Shimmed {
+    fn new(bin: &Path, base: &Path, name: &str, flags: &str) -> Result<Self, String> {
+        let temp = Temp::new(base, name).map_err(io("temporary directory"))?;
+        let (source, library) = (temp.0.join("fsync.c"), temp.0.join("fsync.so"));
+        std::fs::write(&source, include_str!("../shim/fsync.c")).map_err(io("the shim"))?;
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
+        let built = cc.output().map_err(io("cc"))?;
+        need(built.status.success(), format!("cc: {}", String::from_utf8_lossy(&built.stderr)))?;
+        let orders = temp.0.join("orders");
+        let env = vec![
+            ("LD_PRELOAD", library.to_string_lossy().into_owned()),
+            ("FSYNC_SHIM", orders.to_string_lossy().into_owned()),
+        ];
+        let flags = flags.split_whitespace().map(str::to_owned).collect();
+        let launch = Launch { bin: bin.to_owned(), dir: temp.0.join("data"), flags, env };
+        std::fs::create_dir_all(&launch.dir).map_err(io("data directory"))?;
+        Ok(Self { launch, orders, _temp: temp })
+    }
+
+    fn order(&self, what: &str) -> Result<(), String> {
+        // Renamed into place, so that nobody reads half of it.
+        let beside = self.orders.with_extension("new");
+        std::fs::write(&beside, what)
+            .and_then(|()| std::fs::rename(&beside, &self.orders))
+            .map_err(io("orders"))
+    }
+
+    fn dump(&self) -> PathBuf {
+        self.launch.dir.join("dump.rdb")
+    }
+}
+
+/// Asks until the answer pleases.
+fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<T, String> {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return Ok(answer);
+        }
+        if began.elapsed() > LIMIT {
+            return Err(format!("not within {LIMIT:?}: {what}"));
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn until_info(conn: &mut Conn, field: &str, wanted: &str) -> Result<(), String> {
+    until(&format!("{field}:{wanted}"), || (info(conn, field) == wanted).then_some(()))
+}
+
+fn ask(conn: &mut Conn, line: &str) -> Result<String, String> {
+    match conn.ask_line(line).map_err(|e| format!("{line}: {e:?}"))? {
+        Value::Error(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        value => Ok(show(&value)),
+    }
+}
+
+fn expect(conn: &mut Conn, line: &str, wanted: &str) -> Result<(), String> {
+    let got = ask(conn, line)?;
+    need(got.contains(wanted), format!("{line} gave {got}, not {wanted}"))
+}
+
+fn fill(conn: &mut Conn, keys: u32) -> Result<(), String> {
+    let script = format!("for i = 1, {keys} do redis.call('SET', 'key:' .. i, ('v'):rep(100)) end");
+    let reply = conn.ask(&[b"EVAL", script.as_bytes(), b"0"]);
+    need(reply.is_ok_and(|it| !matches!(it, Value::Error(_))), "the keys could not be set")
+}
+
+/// What another server finds in a copy of the file.
+fn load(shimmed: &Shimmed, bin: &Path) -> Result<(Server, Launch), String> {
+    let dir = shimmed.launch.dir.with_extension("copy");
+    std::fs::create_dir_all(&dir).map_err(io("directory for the copy"))?;
+    std::fs::copy(shimmed.dump(), dir.join("dump.rdb")).map_err(io("copy of dump.rdb"))?;
+    let launch = Launch { bin: bin.to_owned(), dir, flags: Vec::new(), env: Vec::new() };
+    Ok((launch.start()?, launch))
+}
+
+fn save_beside_commands(bin: &Path, base: &Path) -> Result<String, String> {
+    const KEYS: u32 = 200_000;
+    let shimmed = Shimmed::new(bin, base, "save", "")?;
+    let server = shimmed.launch.start()?;
+    let (mut saver, mut other) = (server.connect()?, server.connect()?);
+    fill(&mut other, KEYS)?;
+    saver.push(&["SAVE"]);
+    saver.flush().map_err(|e| format!("SAVE: {e:?}"))?;
+    until_info(&mut other, "current_save_keys_total", &KEYS.to_string())?;
+    expect(&mut other, "SET later yes", "OK")?;
+    expect(&mut other, "SET key:1 changed", "OK")?;
+    expect(&mut other, "BGSAVE", "ERR Background save already in progress")?;
+    expect(&mut other, "BGREWRITEAOF", "Background append only file rewriting scheduled")?;
+    let still = info(&mut other, "rdb_bgsave_in_progress");
+    need(still == "1", "SAVE had ended before others were served: this saw nothing")?;
+    let reply = saver.receive().map_err(|e| format!("SAVE: {e:?}"))?;
+    need(reply == Value::Simple(b"OK".to_vec()), format!("SAVE gave {reply:?}"))?;
+    until_info(&mut other, "aof_rewrites", "1")?;
+    let (copy, _) = load(&shimmed, bin)?;
+    let mut conn = copy.connect()?;
+    let size = conn.ask_line("DBSIZE").ok().and_then(|n| number(&n));
+    need(size == Some(i64::from(KEYS)), format!("the file has {size:?} keys"))?;
+    expect(&mut conn, "GET key:1", "vvv")?;
+    Ok(format!("{KEYS} keys as they were when SAVE began, others served meanwhile"))
+}
+
+fn dump_waits_for_the_journal(bin: &Path, base: &Path) -> Result<String, String> {
+    let shimmed = Shimmed::new(bin, base, "dump-gate", "")?;
+    let server = shimmed.launch.start()?;
+    let (mut writer, mut other) = (server.connect()?, server.connect()?);
+    expect(&mut writer, "SET known yes", "OK")?;
+    shimmed.order("stuck")?;
+    writer.push(&["SET", "unknown", "yes"]);
+    writer.flush().map_err(|e| format!("SET: {e:?}"))?;
+    until("the write ran", || (info(&mut other, "rdb_changes_since_last_save") == "2").then_some(()))?;
+    expect(&mut other, "BGSAVE", "Background saving started")?;
+    let began = Instant::now();
+    while began.elapsed() < WATCH {
+        need(!shimmed.dump().exists(), "dump.rdb is there before the journal holds what is in it")?;
+        need(info(&mut other, "rdb_bgsave_in_progress") == "1", "BGSAVE ended while the journal was stuck")?;
+    }
+    shimmed.order("")?;
+    let reply = writer.receive().map_err(|e| format!("SET: {e:?}"))?;
+    need(reply == Value::Simple(b"OK".to_vec()), format!("SET gave {reply:?}"))?;
+    until_info(&mut other, "rdb_bgsave_in_progress", "0")?;
+    let (copy, _) = load(&shimmed, bin)?;
+    expect(&mut copy.connect()?, "GET unknown", "yes")?;
+    Ok("held back while the journal was stuck, there afterwards".into())
+}
+
+fn failing_fsync(bin: &Path, base: &Path) -> Result<String, String> {
+    let shimmed = Shimmed::new(bin, base, "fsync", "")?;
+    let server = shimmed.launch.start()?;
+    let (mut writer, mut other) = (server.connect()?, server.connect()?);
+    expect(&mut writer, "SET known yes", "OK")?;
+    shimmed.order("fail")?;
+    let refused = ask(&mut writer, "SET unknown yes")?;
+    need(refused.contains("outcome unknown") && refused.contains("check before you retry"), refused.clone())?;
+    need(writer.ask_line("PING").is_err(), "the connection of a write with unknown outcome goes on")?;
+    expect(&mut other, "GET known", "yes")?;
+    shimmed.order("")?;
+    // The disk is sound again, but the failed sync may have dropped what it was to write: nothing more is acknowledged.
+    expect(&mut other, "SET another yes", "MISCONF Errors writing to the journal")?;
+    need(info(&mut other, "aof_last_write_status") == "err", "INFO says that all is well")?;
+    server.kill();
+    let server = shimmed.launch.start()?;
+    expect(&mut server.connect()?, "GET known", "yes")?;
+    expect(&mut server.connect()?, "SET another yes", "OK")?;
+    Ok(refused)
+}
+
+fn save_points_on_a_failing_disk(bin: &Path, base: &Path) -> Result<String, String> {
+    let shimmed = Shimmed::new(bin, base, "points", "--appendonly no --save 1 1")?;
+    let server = shimmed.launch.start()?;
+    let mut conn = server.connect()?;
+    shimmed.order("fail")?;
+    expect(&mut conn, "SET first yes", "OK")?;
+    until_info(&mut conn, "rdb_last_bgsave_status", "err")?;
+    expect(&mut conn, "SET second yes", "MISCONF Redis is configured to save RDB snapshots")?;
+    expect(&mut conn, "GET first", "yes")?;
+    expect(&mut conn, "CONFIG SET stop-writes-on-bgsave-error no", "OK")?;
+    expect(&mut conn, "SET second yes", "OK")?;
+    expect(&mut conn, "CONFIG SET stop-writes-on-bgsave-error yes", "OK")?;
+    shimmed.order("")?;
+    until_info(&mut conn, "rdb_last_bgsave_status", "ok")?;
+    expect(&mut conn, "SET third yes", "OK")?;
+    server.kill();
+    let server = shimmed.launch.start()?;
+    expect(&mut server.connect()?, "GET second", "yes")?;
+    Ok("writes refused while the file could not be written, accepted afterwards".into())
+}
+
+fn shutdown_on_a_failing_disk(bin: &Path, base: &Path) -> Result<String, String> {
+    let shimmed = Shimmed::new(bin, base, "shutdown", "--appendonly no --save 3600 1")?;
+    let mut server = shimmed.launch.start()?;
+    let mut conn = server.connect()?;
+    expect(&mut conn, "SET key yes", "OK")?;
+    shimmed.order("fail")?;
+    expect(&mut conn, "SHUTDOWN", "ERR Errors trying to SHUTDOWN. Check logs.")?;
+    expect(&mut conn, "GET key", "yes")?;
+    need(server.is_running(), "the node stopped without its data")?;
+    shimmed.order("")?;
+    let ended = conn.ask_line("SHUTDOWN");
+    need(ended.is_err(), format!("SHUTDOWN gave a reply: {ended:?}"))?;
+    until("the node stops", || (!server.is_running()).then_some(()))?;
+    let server = shimmed.launch.start()?;
+    expect(&mut server.connect()?, "GET key", "yes")?;
+    shimmed.order("fail")?;
+    expect(&mut server.connect()?, "SET key again", "OK")?;
+    need(server.connect()?.ask_line("SHUTDOWN FORCE").is_err(), "SHUTDOWN FORCE gave a reply")?;
+    Ok("refused with the data still there, then done; FORCE goes on without".into())
+}
+
+fn compression_and_checksum(bin: &Path, base: &Path) -> Result<String, String> {
+    let bytes = |flags: &str| -> Result<Vec<u8>, String> {
+        let shimmed = Shimmed::new(bin, base, "form", flags)?;
+        let server = shimmed.launch.start()?;
+        let mut conn = server.connect()?;
+        fill(&mut conn, 100)?;
+        expect(&mut conn, "SAVE", "OK")?;
+        let (copy, _) = load(&shimmed, bin)?;
+        expect(&mut copy.connect()?, "GET key:100", "vvv")?;
+        std::fs::read(shimmed.dump()).map_err(io("dump.rdb"))
+    };
+    let (packed, plain) = (bytes("")?, bytes("--rdbcompression no --rdbchecksum no")?);
+    need(packed.len() * 2 < plain.len(), format!("{} bytes packed, {} plain", packed.len(), plain.len()))?;
+    need(packed[packed.len() - 8..] != [0; 8], "no checksum")?;
+    need(plain[plain.len() - 8..] == [0; 8], "a checksum that was not wanted")?;
+    Ok(format!("{} bytes packed, {} plain", packed.len(), plain.len()))
+}
