@@ -136,7 +136,11 @@ def entrypoint(checks, buildah, network, image):
                 if "/etc/try.conf" in command:
                     checks.equal("the file is read", server.fields("memory")["maxmemory"], str(300 << 20))
                 checks.equal(f"{what}: exit code of a stop", server.stop(), 0)
-    with Running(buildah, network, [*lead, *default]) as server:
+    # What Kubernetes puts into the environment where a service is called `sessile`.
+    linked = ["SESSILE_SERVICE_HOST=10.0.0.9", "SESSILE_PORT=tcp://10.0.0.9:6379", "SESSILE_PORT_6379_TCP_ADDR=10.0.0.9"]
+    options = [word for variable in linked for word in ("-e", variable)]
+    with Running(buildah, network, [*lead, *default], options) as server:
+        served(checks, server, "variables of a service")
         commands(checks, server, lead)
 
 
