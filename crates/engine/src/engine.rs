@@ -170,6 +170,8 @@ impl Engine {
         };
         engine.apply_settings();
         engine.stats.started_ms = engine.now_ms();
+        // What was loaded, or nothing, counts as saved: Redis' LASTSAVE begins so.
+        engine.server.dump.ended_s = engine.now_ms() / 1000;
         engine
     }
 

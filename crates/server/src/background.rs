@@ -7,7 +7,7 @@ use sessile_engine::Action;
 use sessile_journal::Journal;
 
 use crate::shard::Shard;
-use crate::{clock, snapshots};
+use crate::{clock, machine, snapshots};
 
 /// Time between turns when nothing is urgent.
 const TURN: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ pub(crate) async fn turns(shard: Rc<Shard>) {
                 engine.sample_rates();
                 if now_s.is_multiple_of(10) {
                     engine.check_connections();
-                    keep_facts(engine.server_facts());
+                    machine::keep_facts(engine.server_facts());
                 }
             }
             (busy, engine.next_deadline_ms().map(|at| at.saturating_sub(engine.now_ms())))
@@ -48,44 +48,6 @@ pub(crate) async fn turns(shard: Rc<Shard>) {
             shard.balance(journal.disk.queued_bytes());
         }
     }
-}
-
-/// Share of the machine's memory that data may take where `maxmemory` is not set: writes are refused before the
-/// kernel kills.
-const CEILING_PERCENT: u64 = 85;
-
-/// What the machine or its control group has, in bytes.
-pub(crate) fn memory_of_machine() -> u64 {
-    let whole = rustix::system::sysinfo().totalram as u64;
-    let limit = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group =
-        limit("/sys/fs/cgroup/memory.max").or_else(|| limit("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
-    group.map_or(whole, |group| group.min(whole))
-}
-
-/// What data may take there.
-pub(crate) fn memory_ceiling() -> u64 {
-    memory_of_machine() / 100 * CEILING_PERCENT
-}
-
-/// Reads what the system says about the process.
-fn keep_facts(facts: &mut sessile_engine::ServerFacts) {
-    let _ = tikv_jemalloc_ctl::epoch::advance();
-    facts.allocated_bytes = tikv_jemalloc_ctl::stats::allocated::read().unwrap_or(0);
-    facts.rss_bytes = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|text| text.split(' ').nth(1)?.parse::<usize>().ok())
-        .map_or(0, |pages| pages * rustix::param::page_size());
-    let usage = |text: String| -> Option<(u64, u64)> {
-        let rest = text.rsplit(')').next()?.to_owned();
-        let mut fields = rest.split_whitespace().skip(11);
-        let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second();
-        let user: u64 = fields.next()?.parse().ok()?;
-        let system: u64 = fields.next()?.parse().ok()?;
-        Some((system * tick_us, user * tick_us))
-    };
-    facts.cpu_us = std::fs::read_to_string("/proc/self/stat").ok().and_then(usage).unwrap_or_default();
-    facts.system_bytes = memory_of_machine() as usize;
 }
 
 /// Does what commands asked the server for.

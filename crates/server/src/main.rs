@@ -11,6 +11,7 @@ mod journal_link;
 mod journal_tool;
 mod listener;
 mod logging;
+mod machine;
 mod shard;
 mod signals;
 mod snapshots;

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::connection::Conn;
 use crate::journal_link::JournalLink;
 use crate::snapshots::Snapshots;
-use crate::{background, clock, dump_file, journal_link, listener, signals};
+use crate::{background, clock, dump_file, journal_link, listener, machine, signals};
 
 /// How old the engine's time may be when commands run: reading two clocks for each request shows in the profile.
 const TIME_KEPT_US: u64 = 200;
@@ -149,7 +149,8 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
         Engine::new(Options { config, seed, now: clock::now(), stopwatch_us: clock::stopwatch_us });
     let facts = engine.server_facts();
     facts.config_file = config_file;
-    facts.memory_ceiling_bytes = background::memory_ceiling();
+    facts.memory_ceiling_bytes = machine::memory_ceiling();
+    machine::keep_facts(facts);
     facts.rewrite_config = crate::startup::rewrite_config;
     facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     let journal = journal_link::open(&mut engine)?;
