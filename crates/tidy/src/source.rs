@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// Folders that hold what is built, installed or recorded, not what is written.
+/// What is built, installed or recorded, not written. In a second work tree `.git` is a file.
 const SKIPPED: &[&str] =
     &["target", ".git", "node_modules", ".venv", "__pycache__", ".pytest_cache", "sessile-data"];
 
@@ -72,7 +72,10 @@ pub fn read_tree(root: &Path) -> io::Result<Vec<Source>> {
             let item = item?;
             let (path, kind) = (item.path(), item.file_type()?);
             let name = item.file_name();
-            if kind.is_dir() && !SKIPPED.iter().any(|skipped| name == *skipped) {
+            if SKIPPED.iter().any(|skipped| name == *skipped) {
+                continue;
+            }
+            if kind.is_dir() {
                 folders.push(path);
             } else if kind.is_file() {
                 // What is no UTF-8 is no text: golden files, archives.
