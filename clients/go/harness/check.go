@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"reflect"
@@ -16,6 +17,7 @@ import (
 const (
 	pollInterval = 10 * time.Millisecond
 	waitLimit    = 20 * time.Second
+	briefSize    = 300
 )
 
 // The library says so on stderr whenever a connection breaks; here they break on purpose.
@@ -45,10 +47,10 @@ func Expect[T any](t testing.TB, reply Reply[T], want T) {
 	t.Helper()
 	got, err := reply.Result()
 	if err != nil {
-		t.Fatalf("%v: want %#v, got the error %q", reply, want, err)
+		t.Fatalf("%s: want %s, got the error %q", brief(reply), brief(want), err)
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Fatalf("%v: want %#v, got %#v", reply, want, got)
+		t.Fatalf("%s: want %s, got %s", brief(reply), brief(want), brief(got))
 	}
 }
 
@@ -57,7 +59,7 @@ func Must[T any](t testing.TB, reply Reply[T]) T {
 	t.Helper()
 	got, err := reply.Result()
 	if err != nil {
-		t.Fatalf("%v: %v", reply, err)
+		t.Fatalf("%s: %v", brief(reply), err)
 	}
 	return got
 }
@@ -67,7 +69,7 @@ func Refused[T any](t testing.TB, reply Reply[T], text string) {
 	t.Helper()
 	got, err := reply.Result()
 	if err == nil || err.Error() != text {
-		t.Fatalf("%v: want the error %q, got %#v and %v", reply, text, got, err)
+		t.Fatalf("%s: want the error %q, got %s and %v", brief(reply), text, brief(got), err)
 	}
 }
 
@@ -75,7 +77,7 @@ func Refused[T any](t testing.TB, reply Reply[T], text string) {
 func Nothing[T any](t testing.TB, reply Reply[T]) {
 	t.Helper()
 	if got, err := reply.Result(); !errors.Is(err, redis.Nil) {
-		t.Fatalf("%v: want nothing, got %#v and %v", reply, got, err)
+		t.Fatalf("%s: want nothing, got %s and %v", brief(reply), brief(got), err)
 	}
 }
 
@@ -83,8 +85,20 @@ func Nothing[T any](t testing.TB, reply Reply[T]) {
 func Equal(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if !reflect.DeepEqual(got, want) {
-		t.Fatalf("%s: want %#v, got %#v", what, want, got)
+		t.Fatalf("%s: want %s, got %s", what, brief(want), brief(got))
 	}
+}
+
+// brief is a value as Go writes it, or what of it fits into a message. A command shows itself with its reply.
+func brief(value any) string {
+	text := fmt.Sprintf("%#v", value)
+	if command, ok := value.(redis.Cmder); ok {
+		text = command.String()
+	}
+	if len(text) > briefSize {
+		text = text[:briefSize] + "…"
+	}
+	return text
 }
 
 // Random is a generator whose seed is printed; SEED=n repeats a run.
