@@ -1,10 +1,9 @@
 // Package harness starts, kills and restarts the server under test, and holds what the Go programs share.
 //
 // The server is a child process on a free loopback port with a data folder of its own. It needs nothing but a command
-// line like redis-server's, so the same programs run against the control.
-//
-//	SERVER_BIN  path of the binary under test; unset: target/release/sessile of this repository
-//	CONTROL=1   the control instead: /usr/bin/redis-server with every write fsynced before its reply
+// line like redis-server's, so the same programs run against the control. The environment chooses:
+//   - SERVER_BIN: path of the binary under test; unset: target/release/sessile of this repository
+//   - CONTROL=1: the control instead, /usr/bin/redis-server with every write fsynced before its reply
 package harness
 
 import (
