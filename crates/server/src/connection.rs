@@ -15,6 +15,8 @@ use crate::shard::Shard;
 
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 64 * 1024;
+/// Bytes sent to one socket before others have their turn, however fast its client reads.
+const SEND_BYTES_A_TURN: usize = 1024 * 1024;
 
 /// A client's socket.
 pub(crate) enum Socket {
@@ -111,7 +113,7 @@ pub(crate) struct Conn {
     sink: Sink,
     /// Wakes the task: there is output that the socket did not take, or the connection is to be closed.
     pub bell: Bell,
-    /// The socket did not take everything.
+    /// Not everything was sent: the socket did not take it, or a turn was used up.
     full: Cell<bool>,
     /// The socket takes nothing any more.
     broken: Cell<bool>,
@@ -128,26 +130,28 @@ impl Conn {
         }
     }
 
+    /// Sends until the socket takes nothing more, or until a turn is used up; notes then that something is left.
     fn send(&self, engine: &mut Engine, id: ConnId) {
-        loop {
+        let mut left = SEND_BYTES_A_TURN;
+        while left > 0 {
             let released = engine.released(id);
-            if released.is_empty() {
-                self.full.set(false);
-                return;
-            }
             let len = released.len();
-            match self.sink.try_write(released) {
+            if len == 0 {
+                return self.full.set(false);
+            }
+            match self.sink.try_write(&released[..len.min(left)]) {
                 Ok(count) => {
                     engine.sent(id, count);
                     if count == len {
-                        self.full.set(false);
-                        return;
+                        return self.full.set(false);
                     }
+                    left -= count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.full.set(true),
                 Err(_) => return self.broken.set(true),
             }
         }
+        self.full.set(true);
     }
 }
 
@@ -195,8 +199,13 @@ fn poll_turn(
     id: ConnId,
     cx: &mut Context<'_>,
 ) -> Poll<bool> {
+    // The task is woken for the socket only once the socket was seen to take nothing.
     if conn.full.get() && conn.sink.poll_write_ready(cx).is_ready() {
         conn.send(&mut shard.engine.borrow_mut(), id);
+        if conn.full.get() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
     }
     let reads = {
         let engine = shard.engine.borrow();

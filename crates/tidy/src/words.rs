@@ -81,14 +81,16 @@ pub fn check(source: &Source, exempt: &[(&str, &str, &str)]) -> Vec<Complaint> {
     complaints
 }
 
-/// Complains about tabs and trailing spaces.
+/// Complains about tabs and trailing spaces. Go's formatter indents with tabs, and leaves no choice.
 pub fn check_spaces(source: &Source) -> Vec<Complaint> {
     let mut complaints = Vec::new();
+    let is_go = source.path.ends_with(".go") || source.path.ends_with("go.mod");
     for (number, line) in source.lines() {
         if line.ends_with([' ', '\t']) {
             complaints.push(source.complain(number, "space at the end of the line"));
         }
-        if line.contains('\t') {
+        let text = if is_go { line.trim_start_matches('\t') } else { line };
+        if text.contains('\t') {
             complaints.push(source.complain(number, "a tab: write spaces, or \\t in a string"));
         }
     }
@@ -167,5 +169,12 @@ mod tests {
         assert_eq!(lines("a"), [0]);
         assert_eq!(lines("a\n\n"), [0]);
         assert_eq!(lines(""), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn only_go_is_indented_with_tabs() {
+        for (path, count) in [("a/b.go", 1), ("a/go.mod", 1), ("a/b.rs", 2), ("run", 2)] {
+            assert_eq!(check_spaces(&Source::new(path, "\t\tindented\nwith\ttab\n")).len(), count, "{path}");
+        }
     }
 }
