@@ -47,7 +47,7 @@ impl JournalLink {
             }
             Health::Ok | Health::Waiting { .. } => JournalState::Open,
             Health::Full { reason } => {
-                JournalState::Refusing(format!("{reason}; free space and it goes on by itself"))
+                JournalState::Refusing(format!("{reason}; then it goes on by itself"))
             }
             dead => JournalState::Failed(dead.to_string()),
         };
@@ -101,20 +101,22 @@ pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
         }
     };
     tracing::info!(
-        "recovered {} records up to LSN {} of {}, {} keys ({}), in {:.3} s; {worth}",
+        "recovered {} records up to LSN {} of {}, {}, in {:.3} s; {worth}",
         recovery.records,
         recovery.last_lsn,
         when(recovery.time_ms),
-        engine.keys_by_type().iter().map(|(_, count)| count).sum::<u64>(),
-        engine
-            .keys_by_type()
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        keys(engine),
         began.elapsed().as_secs_f64(),
     );
     Ok(Some(JournalLink { disk, changed, sync }))
+}
+
+/// How many keys there are, by type.
+fn keys(engine: &Engine) -> String {
+    let types = engine.keys_by_type();
+    let count: u64 = types.iter().map(|(_, count)| count).sum();
+    let parts: Vec<String> = types.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    if parts.is_empty() { "no keys".into() } else { format!("{count} keys ({})", parts.join(", ")) }
 }
 
 /// A record's time for people: how long ago that is.
