@@ -51,6 +51,8 @@ pub struct Generator {
     conns: usize,
     in_multi: Vec<bool>,
     blocked: Vec<Option<usize>>,
+    /// Whether it waits for one of several keys.
+    blocked_on_several: Vec<bool>,
     /// Keys per type.
     pub keys: usize,
     /// Clients may be left blocked: `CLIENT UNBLOCK` works on both servers.
@@ -76,6 +78,7 @@ impl Generator {
             conns,
             in_multi: vec![false; conns],
             blocked: vec![None; conns],
+            blocked_on_several: vec![false; conns],
             keys: 4,
             can_unblock: true,
         }
@@ -137,8 +140,8 @@ impl Generator {
             50..=60 if self.can_unblock && !self.in_multi[conn] && free.len() > 1 => self.block(conn, out),
             100..=219 if self.in_multi[conn] => {
                 self.in_multi[conn] = false;
-                let end = if self.rng.chance(85) { "EXEC" } else { "DISCARD" };
-                out.push(run(conn, vec![Cmd::plain(words(&[end]))]));
+                let end = self.end_of_transaction(85);
+                out.push(run(conn, vec![end]));
             }
             _ => self.single(conn, out),
         }
@@ -185,6 +188,9 @@ impl Generator {
         let doc = Rc::clone(&self.commands[at]);
         if matches!(doc.name.as_str(), "scan" | "sscan" | "hscan" | "zscan") && self.rng.chance(70) {
             out.push(self.scan(conn, &doc));
+            return;
+        }
+        if doc.name.starts_with("eval") && self.waits_for_several() {
             return;
         }
         let cmd = self.call(&doc, valid, false);
@@ -256,8 +262,22 @@ impl Generator {
         for _ in 0..self.rng.below(6) {
             cmds.push(self.inner());
         }
-        cmds.push(Cmd::plain(words(&[if self.rng.chance(93) { "EXEC" } else { "DISCARD" }])));
+        cmds.push(self.end_of_transaction(93));
         out.push(run(conn, cmds));
+    }
+
+    fn end_of_transaction(&mut self, exec_percent: usize) -> Cmd {
+        let exec = self.rng.chance(exec_percent) && !self.waits_for_several();
+        Cmd::plain(words(&[if exec { "EXEC" } else { "DISCARD" }]))
+    }
+
+    /// Whether a client waits for the first of several keys. What fills more than one of them at once would show that 7.0
+    /// serves the key that was filled first, and newer versions run the command again.
+    fn waits_for_several(&self) -> bool {
+        self.blocked
+            .iter()
+            .zip(&self.blocked_on_several)
+            .any(|(blocked, several)| blocked.is_some() && *several)
     }
 
     /// [`Self::inner`] for a script. Redis 7.0 refuses there what may block.
@@ -321,6 +341,11 @@ impl Generator {
         let doc = Rc::clone(&self.commands[*self.rng.pick(&blocking)]);
         let cmd = self.call(&doc, true, true);
         self.blocked[conn] = Some(1 + self.rng.below(12));
+        self.blocked_on_several[conn] = match doc.name.as_str() {
+            "blpop" | "brpop" | "bzpopmin" | "bzpopmax" => cmd.words.len() > 3,
+            "blmpop" | "bzmpop" => cmd.words.get(2).is_none_or(|numkeys| numkeys != b"1"),
+            _ => false,
+        };
         out.push(Step::Block { conn, cmd });
     }
 

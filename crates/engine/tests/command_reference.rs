@@ -46,15 +46,22 @@ fn reference() -> String {
     for (group, heading) in GROUPS {
         let mut entries = groups.remove(group).unwrap_or_default();
         entries.sort_by_key(|entry| &entry.full_name);
-        write!(page, "\n## {heading}\n\n| command | | what it does | since | cost |\n| --- | --- | --- | --- | --- |\n")
-            .expect("a string takes everything");
+        write!(
+            page,
+            "\n## {heading}\n\n| command | | what it does | since | cost |\n| --- | --- | --- | --- | --- |\n"
+        )
+        .expect("a string takes everything");
         for entry in entries {
             let docs = &entry.command.docs;
             let name = entry.full_name.replace('|', " ").to_uppercase();
             let call = format!("{name} {}", docs.syntax).trim_end().replace('|', "\\|");
             let writes = if entry.may_write() { "**w**" } else { "" };
-            writeln!(page, "| `{call}` | {writes} | {} | {} | {} |", docs.summary, docs.since, docs.complexity)
-                .expect("a string takes everything");
+            writeln!(
+                page,
+                "| `{call}` | {writes} | {} | {} | {} |",
+                docs.summary, docs.since, docs.complexity
+            )
+            .expect("a string takes everything");
         }
     }
     assert!(groups.is_empty(), "groups without a heading: {:?}", groups.keys());

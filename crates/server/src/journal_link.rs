@@ -46,9 +46,7 @@ impl JournalLink {
                 JournalState::Refusing("the disk is full; free space and it goes on by itself".into())
             }
             Health::Ok | Health::Waiting { .. } => JournalState::Open,
-            Health::Full { reason } => {
-                JournalState::Refusing(format!("{reason}; then it goes on by itself"))
-            }
+            Health::Full { reason } => JournalState::Refusing(format!("{reason}; then it goes on by itself")),
             dead => JournalState::Failed(dead.to_string()),
         };
         if *engine.journal_state() != state {

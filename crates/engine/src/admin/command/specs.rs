@@ -231,18 +231,29 @@ pub(super) fn is_movable(full_name: &str, command: &Command) -> bool {
 
 /// Flags that depend on the request's options are narrowed as Redis does it.
 pub(super) fn narrowed(name: &str, args: sessile_resp::Args<'_>) -> Option<&'static [&'static str]> {
-    let any = |words: &[&str]| {
-        args.iter().skip(2).any(|arg| words.iter().any(|word| sessile_command::is(arg, word)))
-    };
     match name {
         "set" if args.iter().skip(3).any(|arg| sessile_command::is(arg, "GET")) => {
             Some(&["RW", "access", "update"])
         }
         "set" => Some(&["OW", "update"]),
-        "bitfield" if any(&["SET", "INCRBY"]) => Some(&["RW", "access", "update"]),
-        "bitfield" => Some(&["RO", "access"]),
+        "bitfield" if only_gets(args) => Some(&["RO", "access"]),
+        "bitfield" => Some(&["RW", "access", "update"]),
         _ => None,
     }
+}
+
+/// Whether a BITFIELD reads only. One that is malformed counts as writing.
+fn only_gets(args: sessile_resp::Args<'_>) -> bool {
+    let mut at = 2;
+    while at < args.len() {
+        let left = args.len() - at - 1;
+        at += match &args[at] {
+            word if sessile_command::is(word, "GET") && left >= 2 => 3,
+            word if sessile_command::is(word, "OVERFLOW") && left >= 1 => 2,
+            _ => return false,
+        };
+    }
+    true
 }
 
 /// Whether a request that has no key at all is still fine.
