@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import redis
 from redis.backoff import ConstantBackoff
-from redis.retry import Retry as SyncRetry
 from redis.asyncio.retry import Retry as AsyncRetry
+from redis.retry import Retry as SyncRetry
 
 from clients import Context, eventually
 

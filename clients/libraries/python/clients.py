@@ -94,7 +94,6 @@ class Context:
 
     def connect(self, **options):
         """A client of this variant. `legacy_responses=False` gives both protocols' replies one shape."""
-        # The name 127.0.0.1 rather than the server's client(): that one is always without asyncio.
         defaults = {"host": "127.0.0.1", "port": self.server.port, "protocol": self.protocol}
         options = {**defaults, "decode_responses": True, "legacy_responses": False, **options}
         if self.kind == "asyncio":
