@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from server import HERE, Server
+from server import Server
 
+HERE = Path(__file__).resolve().parent
+#: Where the children find the programs of this folder and the server fixture.
+PROGRAM_PATH = os.pathsep.join([str(HERE), str(HERE.parent / "harness")])
 WAIT_LIMIT_S = 30
 #: Every line of a journal file has this many bytes, so a file's size tells its line count.
 LINE_BYTES = 12
@@ -56,7 +59,7 @@ class Child:
 
     def __init__(self, server: Server, name: str, arguments: list[str], **environment: str) -> None:
         self.log = server.dir / f"{name}.log"
-        env = dict(os.environ, AUTHENTIK_REDIS_URL=server.url, PYTHONPATH=str(HERE), **environment)
+        env = dict(os.environ, AUTHENTIK_REDIS_URL=server.url, PYTHONPATH=PROGRAM_PATH, **environment)
         # Each child has a session of its own, so that a prefork parent takes its pool along.
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

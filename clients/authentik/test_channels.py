@@ -7,8 +7,8 @@ import pytest
 from channels.exceptions import ChannelFull
 
 from channels_peer import GROUP, PREFIX, close, make_layer
-from server import HERE, Server
-from support import WAIT_LIMIT_S, Child
+from server import Server
+from support import HERE, WAIT_LIMIT_S, Child
 
 KINDS = ["core", "pubsub"]
 PAYLOAD = {"type": "event.update", "text": "\u2603", "bytes": b"\x00\xff", "n": [1, 2.5, None, True]}

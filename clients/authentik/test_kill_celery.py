@@ -11,8 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from celery_app import QUEUES
 from kill_loop import KILLS, Evidence, Supervised, kill_while_working, summary
-from server import HERE, Server
-from support import Child, wait_until
+from server import Server
+from support import HERE, Child, wait_until
 
 KEYS = [queue + priority for queue in QUEUES for priority in ("", "\x06\x163", "\x06\x166", "\x06\x169")]
 DRAIN_LIMIT_S = 60

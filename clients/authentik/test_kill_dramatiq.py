@@ -5,8 +5,8 @@ of the worker that asked for it; it comes back when that worker's heartbeat stop
 """
 
 from kill_loop import Evidence, Supervised, kill_while_working, summary
-from server import HERE, Server
-from support import Child, wait_until
+from server import Server
+from support import HERE, Child, wait_until
 
 DRAIN_LIMIT_S = 60
 MESSAGES = "dramatiq:default.msgs"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import redis
 
-HERE = Path(__file__).resolve().parent
+DEFAULT_BIN = Path(__file__).resolve().parents[2] / "target/release/sessile"
 START_LIMIT_S = 30
 
 
@@ -19,7 +19,7 @@ def command_line() -> list[str]:
     """The server's program with its leading arguments, chosen by CONTROL and SERVER_BIN."""
     if os.environ.get("CONTROL") == "1":
         return ["/usr/bin/redis-server"]
-    path = os.environ.get("SERVER_BIN") or str(HERE / "../../target/release/sessile")
+    path = os.environ.get("SERVER_BIN") or str(DEFAULT_BIN)
     # Under the name redis-server the program takes the options alone.
     return [path, "server"] if Path(path).name.startswith("sessile") else [path]
 
@@ -42,7 +42,7 @@ class Server:
     """One server on a loopback port with a data folder of its own."""
 
     def __init__(self) -> None:
-        self.dir = Path(tempfile.mkdtemp(prefix="sessile-authentik-"))
+        self.dir = Path(tempfile.mkdtemp(prefix="sessile-clients-"))
         self.data = self.dir / "data"
         self.data.mkdir()
         self.port = free_port()
