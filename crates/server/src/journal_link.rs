@@ -22,7 +22,6 @@ pub(crate) struct JournalLink {
     pub disk: DiskJournal,
     /// Its progress or health changed.
     changed: Arc<Notify>,
-    sync: SyncPolicy,
 }
 
 impl JournalLink {
@@ -62,16 +61,11 @@ impl JournalLink {
 
 /// Opens the journal and recovers what it holds; `None` with `appendonly no`.
 pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
-    let Some(durability) = engine.durability() else {
+    let Some(sync) = sync_policy(engine) else {
         tracing::warn!(
             "appendonly no: nothing is journaled, an acknowledged write may be lost with the process"
         );
         return Ok(None);
-    };
-    let sync = match (durability, engine.config().choice(names::APPENDFSYNC)) {
-        (Durability::Relaxed, AppendFsync::No) => SyncPolicy::No,
-        (Durability::Relaxed, _) => SyncPolicy::EverySecond,
-        _ => SyncPolicy::Always,
     };
     let changed = Arc::new(Notify::new());
     let waker = Arc::clone(&changed);
@@ -106,7 +100,16 @@ pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
         keys(engine),
         began.elapsed().as_secs_f64(),
     );
-    Ok(Some(JournalLink { disk, changed, sync }))
+    Ok(Some(JournalLink { disk, changed }))
+}
+
+/// How soon a batch must be durable; `None` where nothing is journaled.
+fn sync_policy(engine: &Engine) -> Option<SyncPolicy> {
+    Some(match (engine.durability()?, engine.config().choice(names::APPENDFSYNC)) {
+        (Durability::Relaxed, AppendFsync::No) => SyncPolicy::No,
+        (Durability::Relaxed, _) => SyncPolicy::EverySecond,
+        _ => SyncPolicy::Always,
+    })
 }
 
 /// How many keys there are, by type.
@@ -148,7 +151,9 @@ fn hand_over_now(shard: &Shard, journal: &JournalLink) {
     let taken = {
         let mut engine = shard.engine.borrow_mut();
         let time_ms = engine.now_ms();
-        engine.take_batch().map(|(bytes, last_lsn)| Batch { bytes, last_lsn, time_ms, sync: journal.sync })
+        // Asked each time, since CONFIG SET appendfsync may change it.
+        let sync = sync_policy(&engine).unwrap_or_default();
+        engine.take_batch().map(|(bytes, last_lsn)| Batch { bytes, last_lsn, time_ms, sync })
     };
     if let Some(batch) = taken
         && let Err(error) = journal.disk.append(batch)

@@ -1,7 +1,7 @@
 //! CONFIG: directives at run time.
 
-use sessile_command::{Arity, Error, Flags, Outcome};
-use sessile_config::{Asker, Flags as DirectiveFlags, directives};
+use sessile_command::{Arity, Error, Flags, Outcome, is};
+use sessile_config::{Asker, Flags as DirectiveFlags, directives, table as names};
 use sessile_resp::{Args, Reply};
 use sessile_values::glob;
 
@@ -107,6 +107,7 @@ fn set(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -
     }
     let pairs: Vec<(&[u8], &[u8])> =
         (2..args.len()).step_by(2).map(|at| (&args[at], &args[at + 1])).collect();
+    refuse_another_journal(engine, &pairs)?;
     let local = engine.session_mut(conn).peer.loopback;
     let asker = Asker { local, loading: false };
     let changes =
@@ -116,6 +117,19 @@ fn set(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -
         engine.actions.push(Action::ConfigChanged(change.id.directive().name));
     }
     out.ok();
+    Ok(())
+}
+
+/// Whether there is a journal is decided at the start: a node that only says so would promise what it does not keep.
+fn refuse_another_journal(engine: &Engine, pairs: &[(&[u8], &[u8])]) -> Outcome {
+    let present = engine.config.bool(names::APPENDONLY);
+    let changes = |value: &[u8]| is(value, "yes") && !present || is(value, "no") && present;
+    if pairs.iter().any(|(name, value)| is(name, "appendonly") && changes(value)) {
+        return Err(Error::new(
+            "ERR CONFIG SET failed (possibly related to argument 'appendonly') - whether there is a journal is decided at \
+             the start: restart the node with another `appendonly`",
+        ));
+    }
     Ok(())
 }
 
