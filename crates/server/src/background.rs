@@ -117,7 +117,7 @@ fn snapshot_turn(shard: &Shard) -> bool {
     let Some(journal) = &shard.journal else { return false };
     let mut engine = shard.engine.borrow_mut();
     if engine.keyspace().snapshot().is_none() {
-        let grown = is_grown(&engine);
+        let grown = !engine.has_open_transaction() && is_grown(&engine);
         let writing = engine.server_facts().rewriting;
         drop(engine);
         if writing {
@@ -209,9 +209,11 @@ pub(crate) fn carry_out(shard: &Shard) {
 pub(crate) fn shutdown(shard: &Shard, save: Option<bool>, force: bool) {
     let mut engine = shard.engine.borrow_mut();
     let keeps = shard.journal.is_none() && !engine.config().save_points().is_empty();
-    if save.unwrap_or(keeps)
-        && let Err(why) = engine.save_dump()
-    {
+    let saves = save.unwrap_or(keeps);
+    if saves && engine.has_open_transaction() {
+        return engine.postpone(Action::Shutdown { save, force });
+    }
+    if saves && let Err(why) = engine.save_dump() {
         tracing::error!("{why}");
         if !force {
             return;
@@ -228,7 +230,8 @@ fn save_if_due(shard: &Shard) {
     }
     let mut engine = shard.engine.borrow_mut();
     let (changes, age_s) = engine.unsaved();
-    let due = engine.config().save_points().iter().any(|p| changes >= p.changes && age_s >= p.seconds);
+    let due = !engine.has_open_transaction()
+        && engine.config().save_points().iter().any(|p| changes >= p.changes && age_s >= p.seconds);
     if due && changes > 0 {
         match engine.save_dump() {
             Ok(()) => tracing::info!("dump.rdb was written after {changes} changes"),
