@@ -145,6 +145,11 @@ impl Stream {
         self.groups.iter()
     }
 
+    /// As [`groups`](Self::groups), from the group of this number on.
+    pub fn groups_from(&self, number: usize) -> impl Iterator<Item = &Group> {
+        self.groups.iter_from(number)
+    }
+
     /// The group with this name.
     pub fn group(&self, name: &[u8]) -> Option<&Group> {
         self.groups.get(name)

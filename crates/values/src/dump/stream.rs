@@ -25,7 +25,7 @@ const RAW_ID_BYTES: usize = 16;
 
 impl Encoder<'_> {
     pub(super) fn stream(&mut self, stream: &Stream) {
-        self.out.push(kind::STREAM_LISTPACKS_2);
+        self.out.push(if self.exact { kind::STREAM_LISTPACKS_3 } else { kind::STREAM_LISTPACKS_2 });
         put_len(self.out, stream.node_count() as u64);
         for (id, node) in stream.nodes() {
             self.string(&raw_id(id));
@@ -54,6 +54,11 @@ impl Encoder<'_> {
         for consumer in group.consumers() {
             self.string(consumer.name());
             self.out.extend_from_slice(&consumer.seen_ms().to_le_bytes());
+            if self.exact {
+                // Redis writes -1 for never.
+                let active_ms = if consumer.active_ms() == 0 { -1 } else { consumer.active_ms() as i64 };
+                self.out.extend_from_slice(&active_ms.to_le_bytes());
+            }
             put_len(self.out, consumer.pending_len() as u64);
             for id in consumer.pending_from(StreamId::MIN) {
                 self.out.extend_from_slice(&raw_id(id));

@@ -180,6 +180,11 @@ impl Group {
         self.state.consumers.iter()
     }
 
+    /// As [`consumers`](Self::consumers), from the consumer of this number on.
+    pub fn consumers_from(&self, number: usize) -> impl Iterator<Item = &Consumer> {
+        self.state.consumers.iter_from(number)
+    }
+
     /// The consumer with this name.
     pub fn consumer(&self, name: &[u8]) -> Option<&Consumer> {
         self.state.consumers.get(name)
