@@ -1,7 +1,5 @@
 //! The client's output, errors and exit codes beside those of the original, byte for byte.
 
-mod oracle;
-
 use std::{
     io::{Cursor, Write},
     process::{Command, Stdio},
@@ -10,9 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use oracle::Oracle;
 use sessile_cli::{Console, run_on};
-use sessile_resp::{Decoder, Value, encode_request};
+use sessile_oracle::{Connection, Oracle};
 
 /// Exit code, standard output, standard error.
 type Run = (i32, String, String);
@@ -24,17 +21,18 @@ struct Pair {
 }
 
 impl Pair {
-    fn start(args: &[&str]) -> Option<Self> {
-        Some(Self { original: Oracle::start(args)?, ours: Oracle::start(args)? })
+    fn start(args: &[&str]) -> Self {
+        Self { original: Oracle::start(args), ours: Oracle::start(args) }
     }
 
     /// Runs both clients with `args` behind the server's port, and compares.
     fn check_env(&self, args: &[&str], stdin: &str, auth: Option<&str>) {
-        let theirs = original(&self.original.port(), args, stdin, auth);
-        let ours = ours(&self.ours.port(), args, stdin, auth);
+        let ports = (self.ours.port().to_string(), self.original.port().to_string());
+        let theirs = original(&ports.1, args, stdin, auth);
+        let ours = ours(&ports.0, args, stdin, auth);
         let neutral =
-            |run: Run, port: String| (run.0, run.1.replace(&port, "PORT"), run.2.replace(&port, "PORT"));
-        let (ours, theirs) = (neutral(ours, self.ours.port()), neutral(theirs, self.original.port()));
+            |run: Run, port: &str| (run.0, run.1.replace(port, "PORT"), run.2.replace(port, "PORT"));
+        let (ours, theirs) = (neutral(ours, &ports.0), neutral(theirs, &ports.1));
         assert_eq!(ours, theirs, "{args:?} < {stdin:?}");
     }
 
@@ -210,7 +208,7 @@ const FORMATS: &[&[&str]] = &[
 
 #[test]
 fn commands_as_arguments() {
-    let Some(pair) = Pair::start(NO_SLOWLOG) else { return };
+    let pair = Pair::start(NO_SLOWLOG);
     for format in FORMATS {
         pair.check(&["flushall"], "");
         for command in COMMANDS {
@@ -228,7 +226,7 @@ fn commands_as_arguments() {
 
 #[test]
 fn commands_on_standard_input() {
-    let Some(pair) = Pair::start(NO_SLOWLOG) else { return };
+    let pair = Pair::start(NO_SLOWLOG);
     for format in FORMATS {
         pair.check(&["flushall"], "");
         for command in COMMANDS {
@@ -246,7 +244,7 @@ fn commands_on_standard_input() {
 
 #[test]
 fn options() {
-    let Some(pair) = Pair::start(&[]) else { return };
+    let pair = Pair::start(&[]);
     for args in [
         &["-x", "set", "k"][..],
         &["get", "k"],
@@ -292,7 +290,7 @@ fn options() {
 
 #[test]
 fn passwords() {
-    let Some(pair) = Pair::start(&["--requirepass", "pass word"]) else { return };
+    let pair = Pair::start(&["--requirepass", "pass word"]);
     pair.check(&["ping"], "");
     pair.check(&["-a", "pass word", "ping"], "");
     pair.check(&["-a", "wrong", "ping"], "");
@@ -320,17 +318,17 @@ fn streams() {
         &["monitor"],
         &["--no-raw", "monitor"],
     ] {
-        let Some(oracle) = Oracle::start(&[]) else { return };
-        let port = oracle.port();
+        let oracle = Oracle::start(&[]);
+        let port = oracle.port().to_string();
         let (theirs, ours) = thread::scope(|scope| {
             let theirs = scope.spawn(|| original(&port, args, "", None));
             let ours = scope.spawn(|| ours(&port, args, "", None));
-            let mut control = Control::new(&oracle);
-            control.wait_for_streams(2);
-            control.ask(&["publish", "a", "a message"]);
+            let mut control = oracle.connect();
+            wait_for_streams(&mut control, 2);
+            control.call(["publish", "a", "a message"]);
             // It ends both streams, and comes behind what is to be seen.
-            control.ask(&["client", "kill", "type", "pubsub"]);
-            control.ask(&["client", "kill", "type", "normal"]);
+            control.call(["client", "kill", "type", "pubsub"]);
+            control.call(["client", "kill", "type", "normal"]);
             (theirs.join().unwrap(), ours.join().unwrap())
         });
         // The server may name different moments as the first it shows to each monitor.
@@ -345,45 +343,16 @@ fn streams() {
     }
 }
 
-/// A connection beside the clients under test.
-struct Control {
-    stream: std::net::TcpStream,
-}
-
-impl Control {
-    fn new(oracle: &Oracle) -> Self {
-        Self { stream: oracle.connect() }
-    }
-
-    fn ask(&mut self, args: &[&str]) -> Value {
-        use std::io::Read;
-
-        let (mut request, mut answer, mut piece) = (Vec::new(), Vec::new(), [0; 4096]);
-        encode_request(&mut request, args);
-        self.stream.write_all(&request).unwrap();
-        let mut decoder = Decoder::default();
-        loop {
-            if let Some((value, _)) = decoder.next(&answer).unwrap() {
-                return value;
-            }
-            let len = self.stream.read(&mut piece).unwrap();
-            assert!(len > 0, "the server stays");
-            answer.extend_from_slice(&piece[..len]);
+/// Waits until `count` clients are subscribed to all they ask for, or monitor.
+fn wait_for_streams(control: &mut Connection, count: usize) {
+    let started = Instant::now();
+    loop {
+        let list = String::from_utf8(control.call(["client", "list"])).unwrap();
+        let streams = |line: &&str| line.contains(" flags=P ") || line.contains(" flags=O ");
+        if list.lines().filter(streams).count() == count {
+            return;
         }
-    }
-
-    /// Waits until `count` clients are subscribed to all they ask for, or monitor.
-    fn wait_for_streams(&mut self, count: usize) {
-        let started = Instant::now();
-        loop {
-            let Value::Bulk(list) = self.ask(&["client", "list"]) else { panic!("a list") };
-            let list = String::from_utf8(list).unwrap();
-            let streams = |line: &&str| line.contains(" flags=P ") || line.contains(" flags=O ");
-            if list.lines().filter(streams).count() == count {
-                return;
-            }
-            assert!(started.elapsed() < Duration::from_secs(20), "both clients should stream: {list}");
-            thread::yield_now();
-        }
+        assert!(started.elapsed() < Duration::from_secs(20), "both clients should stream: {list}");
+        thread::yield_now();
     }
 }

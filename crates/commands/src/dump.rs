@@ -36,8 +36,16 @@ pub(crate) static COMMANDS: &[Command] = &[
     },
 ];
 
-/// A value as it stands in effects and, sealed, in DUMP.
-pub(crate) fn payload_of(content: Content<'_>) -> Vec<u8> {
+/// A value as it stands in effects.
+pub(crate) fn exact_payload_of(content: Content<'_>) -> Vec<u8> {
+    let Content::Value(value @ Value::Stream(_)) = content else { return payload_of(content) };
+    let mut payload = Vec::new();
+    dump::encode_exact(value, &mut payload);
+    payload
+}
+
+/// A value as it stands, sealed, in DUMP.
+fn payload_of(content: Content<'_>) -> Vec<u8> {
     let mut payload = Vec::new();
     match content {
         Content::Short(text) => dump::encode_text(text, &mut payload),

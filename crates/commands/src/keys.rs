@@ -6,7 +6,7 @@ use sessile_command::{
 };
 use sessile_values::{digits, glob};
 
-use crate::dump::payload_of;
+use crate::dump::exact_payload_of;
 
 const FAST: Flags = Flags::FAST;
 const NONE: Flags = Flags::NONE;
@@ -322,7 +322,7 @@ fn parcel(cx: &WriteCx<'_>, key: Key<'_>) -> Option<Parcel> {
     let entry = cx.read().lookup_in(cx.db(), key)?;
     let expire = entry.expire_ms().map_or(Expire::Never, Expire::At);
     let (access, appended) = (entry.access(), entry.is_appended());
-    Some(Parcel { payload: payload_of(entry.content()), expire, access, appended })
+    Some(Parcel { payload: exact_payload_of(entry.content()), expire, access, appended })
 }
 
 fn copy(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {

@@ -138,11 +138,7 @@ impl Engine {
 
     /// Lets a late reply, which stands in the output from `start` on, leave behind its gate.
     pub(crate) fn answered(&mut self, conn: ConnId, start: u64, gate: Gate) {
-        let progress = self.keyspace.pending.progress();
-        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
-        session.seen = session.seen.and(gate);
-        let gate = if gate.passes(progress) { Gate::OPEN } else { gate };
-        session.output.gate_from(start, gate);
+        self.close_reply(conn, start, gate);
         self.after_output(conn);
         self.resumable.push_back(conn);
     }

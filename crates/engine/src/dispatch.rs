@@ -5,6 +5,7 @@ use sessile_keyspace::Gate;
 use sessile_resp::{Args, Parser, ProtocolError, Reply, c_text};
 
 use crate::engine::{Engine, JournalState};
+use crate::scripts::Unnoted;
 use crate::session::{ConnId, ReplyMode};
 use crate::table::Entry;
 
@@ -160,16 +161,22 @@ impl Engine {
         self.stats.commands += 1;
         let gate = match self.resolve(conn, args) {
             Ok(entry) => self.admitted(conn, entry, args),
-            Err(error) => {
+            Err(mut error) => {
+                if self.find(&args[0]).is_some_and(|entry| entry.full_name == "exec") {
+                    error = self.abort_exec(conn, &error);
+                }
                 self.refuse(conn, None, &error);
                 Gate::OPEN
             }
         };
-        self.close_reply(conn, start, gate);
+        // A suspended script's request is not answered yet.
+        if self.session(conn).is_some_and(|s| !s.running_script) {
+            self.close_reply(conn, start, gate);
+        }
     }
 
     /// Marks what a request added to the output with its gate, and drops it where CLIENT REPLY says so.
-    fn close_reply(&mut self, conn: ConnId, start: u64, gate: Gate) {
+    pub(crate) fn close_reply(&mut self, conn: ConnId, start: u64, gate: Gate) {
         let progress = self.keyspace.pending.progress();
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
         session.seen = session.seen.and(gate);
@@ -190,19 +197,24 @@ impl Engine {
         }
     }
 
+    /// The command that is called so now.
+    fn find(&self, name: &[u8]) -> Option<&'static Entry> {
+        if self.settings.renamed.is_empty() {
+            return self.table.find(name);
+        }
+        match self.settings.renamed.get(&name.to_ascii_lowercase()[..]) {
+            Some(target) => target.as_deref().and_then(|t| self.table.find(t.as_bytes())),
+            None => self.table.find(name),
+        }
+    }
+
     /// Finds the command and checks its arity.
     fn resolve(&self, conn: ConnId, args: Args<'_>) -> Result<&'static Entry, Error> {
         let name = &args[0];
         let last = self.session(conn).and_then(|s| s.last_command);
-        let found = if !self.settings.renamed.is_empty() {
-            match self.settings.renamed.get(&name.to_ascii_lowercase()[..]) {
-                Some(target) => target.as_deref().and_then(|t| self.table.find(t.as_bytes())),
-                None => self.table.find(name),
-            }
-        } else if last.is_some_and(|last| last.is_named(name)) {
-            last
-        } else {
-            self.table.find(name)
+        let found = match last.filter(|last| self.settings.renamed.is_empty() && last.is_named(name)) {
+            None => self.find(name),
+            last => last,
         };
         let Some(mut entry) = found else { return Err(unknown_command(args)) };
         if entry.is_container() && args.len() > 1 {
@@ -281,10 +293,18 @@ impl Engine {
         if let Ended::Waits(wait) = ended {
             self.block(conn, entry, args, wait);
         }
+        self.run_unblocks();
+        gate
+    }
+
+    /// CLIENT UNBLOCK, once no transaction is open: what it ends the wait of runs as one of its own.
+    pub(crate) fn run_unblocks(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
         for (target, error) in std::mem::take(&mut self.unblocks) {
             self.unblock_client(target, error);
         }
-        gate
     }
 
     /// Runs a command as a transaction of its own, with everything that follows from its effects.
@@ -303,11 +323,18 @@ impl Engine {
         if let Some(session) = self.sessions[conn].as_deref_mut() {
             session.output.give_back(out);
         }
-        let suspended = self.running.as_ref().is_some_and(|r| r.conn == conn);
-        let gate = if suspended { gate } else { gate.and(self.finish_transaction(conn, gate)) };
+        let gate = gate.and(self.finish_transaction(conn, gate));
         let ended_us = (self.stopwatch_us)();
         self.lap_us = lap_us.map(|_| ended_us);
-        self.note_time(conn, entry, args, ended_us - began_us, &ended);
+        if let Some(running) = self.running.as_mut().filter(|r| r.conn == conn) {
+            let unnoted = Unnoted { entry, args: args.to_owned(), began_us };
+            match &mut running.exec {
+                Some(exec) => exec.unnoted = Some(unnoted),
+                None => running.unnoted = Some(unnoted),
+            }
+        } else {
+            self.note_time(conn, entry, args, ended_us - began_us, &ended);
+        }
         (ended, gate)
     }
 
@@ -342,7 +369,8 @@ impl Engine {
         proto: sessile_resp::Proto,
         no_touch: bool,
     ) -> (Ended, Gate) {
-        let mut frame = Frame::new(db, self.clock.now_ms(), attempt);
+        let now_ms = self.standing_ms.unwrap_or(self.clock.now_ms());
+        let mut frame = Frame::new(db, now_ms, attempt);
         frame.no_touch = no_touch;
         frame.string_max_bytes = self.settings.parse_limits.max_bulk_len;
         frame.journal_refuses = self.journal_state != JournalState::Open;
@@ -396,9 +424,12 @@ impl Engine {
     }
 
     /// Closes the transaction and lets observers see it; expires what was found due; serves whom its effects woke.
-    /// Gives the gate that these add to the reply.
+    /// Gives the gate that these add to the reply. Does nothing while a script is suspended, whose transaction it is.
     pub(crate) fn finish_transaction(&mut self, conn: ConnId, seen: Gate) -> Gate {
         let mut gate = Gate::OPEN;
+        if self.running.is_some() {
+            return gate;
+        }
         if !self.txn.is_dirty()
             && self.due.is_empty()
             && self.outbox.is_empty()

@@ -104,6 +104,8 @@ pub struct Engine {
     pub(crate) scripts: Option<ScriptHost>,
     /// A script that is suspended because it runs past its time.
     pub(crate) running: Option<Running>,
+    /// The time that stands still for its transaction: no key goes away half way through.
+    pub(crate) standing_ms: Option<u64>,
     /// Lines that scripts wrote, with Redis' level 0 to 3.
     pub(crate) log: Vec<(i64, String)>,
     /// Nothing runs any more: the node stops once `dump.rdb` is written.
@@ -160,6 +162,7 @@ impl Engine {
             settings,
             scripts: Some(ScriptHost::new(sessile_script::Options::default())),
             running: None,
+            standing_ms: None,
             log: Vec::new(),
             stopping: false,
             paused_until_ms: 0,
@@ -358,9 +361,18 @@ impl Engine {
         !self.resumable.is_empty()
     }
 
-    /// What the server has to do.
+    /// What the server has to do. While a transaction is open that is only a stop that saves nothing; the rest waits.
     pub fn take_actions(&mut self) -> Vec<Action> {
-        std::mem::take(&mut self.actions)
+        let open = self.has_open_transaction();
+        let waits = |action: &Action| open && !matches!(action, Action::Shutdown { save: Some(false), .. });
+        let (later, now) = std::mem::take(&mut self.actions).into_iter().partition(waits);
+        self.actions = later;
+        now
+    }
+
+    /// Asks for an action that [`Engine::take_actions`] gives at its time.
+    pub fn postpone(&mut self, action: Action) {
+        self.actions.push(action);
     }
 
     /// Takes in a connection, or says why not: the reply to send before it is closed.

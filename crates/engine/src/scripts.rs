@@ -1,11 +1,12 @@
 //! EVAL and SCRIPT: Lua scripts, whose effects are one transaction.
 //!
 //! A script that runs past `busy-reply-threshold` is suspended now and then, so that others are told BUSY and
-//! SCRIPT KILL can arrive. Until it ends, its transaction stays open and nobody else's begins.
+//! SCRIPT KILL can arrive. Until it ends, its transaction stays open and nobody else's begins. If EXEC ran it, the
+//! rest of the queue is kept with it and goes on when it has ended.
 
 use sessile_command::{Acl, Arity, Attempt, Command, Docs, Error, Flags, Keys, Outcome, Run, is};
 use sessile_keyspace::Gate;
-use sessile_resp::{Args, Proto, Reply};
+use sessile_resp::{Args, OwnedArgs, Proto, Reply};
 use sessile_script::{
     AclVerdict, Flags as ScriptFlags, Host, Interrupt, Outcome as Ending, Progress, Sha1Hex,
 };
@@ -14,6 +15,7 @@ use crate::dispatch::Ended;
 use crate::engine::Engine;
 use crate::session::ConnId;
 use crate::table::{Entry, SessionCommand, SessionFn, SessionRun};
+use crate::transaction::Exec;
 
 /// How long a suspended script runs at a time, in microseconds.
 const SLICE_US: u64 = 1000;
@@ -207,6 +209,17 @@ pub(crate) struct Running {
     kill: bool,
     /// Its connection went; it is forgotten when the script has ended.
     pub(crate) orphan: bool,
+    /// The EXEC that ran it.
+    pub(crate) exec: Option<Exec>,
+    /// Its own request, which is not noted in the statistics yet.
+    pub(crate) unnoted: Option<Unnoted>,
+}
+
+/// A request that has not ended, so its time is not noted.
+pub(crate) struct Unnoted {
+    pub(crate) entry: &'static Entry,
+    pub(crate) args: OwnedArgs,
+    pub(crate) began_us: u64,
 }
 
 /// What a script's calls need to know.
@@ -218,7 +231,6 @@ struct ScriptRun {
     gate: Gate,
     /// Memory was short when it began: calls that need more are refused until it has freed some.
     short_of_memory: bool,
-    may_suspend: bool,
     slice_began_us: u64,
 }
 
@@ -262,10 +274,7 @@ fn eval(
         return Err(Error::new("ERR Can not execute a script with write flag using *_ro command."));
     }
     let read_only = read_only || !may_write;
-    let (db, in_multi) = {
-        let session = engine.session_mut(conn);
-        (session.db, session.in_exec)
-    };
+    let db = engine.session_mut(conn).db;
     let now_us = (engine.stopwatch_us)();
     let run = ScriptRun {
         db,
@@ -273,7 +282,6 @@ fn eval(
         wrote: false,
         gate: Gate::OPEN,
         short_of_memory: !flags.contains(ScriptFlags::ALLOW_OOM) && engine.is_short_of_memory(),
-        may_suspend: !in_multi,
         slice_began_us: now_us,
     };
     let all = args.to_owned();
@@ -305,7 +313,7 @@ impl Engine {
         let proto = out.proto();
         let mut buffer = Vec::new();
         let argv = args.from(3 + keys);
-        let mut names = sessile_resp::OwnedArgs::new();
+        let mut names = OwnedArgs::new();
         (3..3 + keys).for_each(|at| names.push(&args[at]));
         let mut view = View { engine: self, conn, run: &mut run, began_us, kill: false, resumed: false };
         let progress = host.eval(&mut view, sha, names.as_args(), argv, proto, &mut buffer);
@@ -319,8 +327,11 @@ impl Engine {
                 out.raw(&buffer);
             }
             Progress::Suspended => {
-                self.running = Some(Running { conn, run, began_us, kill: false, orphan: false });
+                let running =
+                    Running { conn, run, began_us, kill: false, orphan: false, exec: None, unnoted: None };
+                self.running = Some(running);
                 self.session_mut(conn).running_script = true;
+                self.standing_ms.get_or_insert(self.clock.now_ms());
             }
         }
         Ok(())
@@ -357,25 +368,53 @@ impl Engine {
             }
             Progress::Done(ending) => {
                 self.count_failure(ending);
-                self.end_script(&running, &buffer);
-                false
+                self.note_late(conn, running.unnoted.take());
+                self.end_script(running, buffer)
             }
         }
     }
 
-    fn end_script(&mut self, running: &Running, reply: &[u8]) {
-        let conn = running.conn;
-        let gate = running.run.gate;
+    /// Goes on with what the script was part of; true if a script is suspended again.
+    fn end_script(&mut self, running: Running, mut reply: Vec<u8>) -> bool {
+        let Running { conn, orphan, run, exec, .. } = running;
+        let mut gate = run.gate;
+        if let Some(mut exec) = exec {
+            exec.add(&reply, gate);
+            if !self.run_queued(conn, &mut exec) {
+                let next = self.running.as_mut().expect("the queue stops only behind a suspended script");
+                (next.exec, next.orphan) = (Some(exec), orphan);
+                return true;
+            }
+            self.note_late(conn, exec.unnoted.take());
+            (reply, gate) = exec.into_reply();
+        }
+        self.standing_ms = None;
         let gate = gate.and(self.finish_transaction(conn, gate));
         let session = self.session_mut(conn);
         session.running_script = false;
         let start = session.output.end();
-        session.output.buffer().extend_from_slice(reply);
+        session.output.buffer().extend_from_slice(&reply);
         self.answered(conn, start, gate);
-        if running.orphan {
+        self.run_unblocks();
+        if orphan {
             self.disconnect(conn);
         }
         self.resume();
+        false
+    }
+
+    /// Notes the time of a request once what it ran has ended.
+    fn note_late(&mut self, conn: ConnId, unnoted: Option<Unnoted>) {
+        let Some(it) = unnoted else { return };
+        let now_us = (self.stopwatch_us)();
+        let ended = Ended::Done { failed: false };
+        self.note_time(conn, it.entry, it.args.as_args(), now_us - it.began_us, &ended);
+    }
+
+    /// Whether a script is suspended. What it and its EXEC wrote so far is no state to save: it is half a
+    /// transaction.
+    pub fn has_open_transaction(&self) -> bool {
+        self.running.is_some()
     }
 }
 
@@ -413,12 +452,7 @@ impl Host for View<'_> {
         let now_us = (self.engine.stopwatch_us)();
         let past = now_us.saturating_sub(self.began_us) / 1000 >= self.engine.settings.busy_ms;
         let sliced = now_us.saturating_sub(self.run.slice_began_us) >= SLICE_US;
-        match (past, self.run.may_suspend) {
-            (true, true) if sliced || !self.resumed => Interrupt::Suspend,
-            // EXEC cannot be suspended half way, and nobody could be told BUSY meanwhile.
-            (true, false) if !self.run.wrote => Interrupt::Kill,
-            _ => Interrupt::Continue,
-        }
+        if past && (sliced || !self.resumed) { Interrupt::Suspend } else { Interrupt::Continue }
     }
 
     fn acl_check(&mut self, args: Args<'_>) -> AclVerdict {
@@ -449,7 +483,8 @@ impl View<'_> {
         if self.run.read_only && entry.may_write() {
             return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
         }
-        if entry.command.is_write() {
+        // Only what has written nothing may be refused: half a transaction must not be.
+        if entry.command.is_write() && !self.engine.txn.is_dirty() {
             self.engine.check_journal()?;
         }
         let needs = entry.command.flags.has(Flags::DENY_OOM);

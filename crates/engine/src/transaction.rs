@@ -2,9 +2,11 @@
 
 use sessile_command::{Acl, Arity, Attempt, Command, Docs, Error, Flags, Key, Keys, Outcome, Run};
 use sessile_keyspace::Gate;
-use sessile_resp::{Args, Reply};
+use sessile_resp::{Args, OwnedArgs, Proto, Reply};
 
+use crate::dispatch::Ended;
 use crate::engine::Engine;
+use crate::scripts::Unnoted;
 use crate::session::{ConnId, Multi, Watched};
 use crate::table::{Entry, SessionCommand, SessionRun};
 
@@ -152,36 +154,89 @@ fn exec(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
     if multi.queued.iter().any(|(entry, _)| entry.command.is_write()) {
         engine.check_journal()?;
         for (entry, _) in &multi.queued {
-            engine.make_room(entry).map_err(|error| {
-                let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
-                text.extend_from_slice(error.as_bytes());
-                Error::text(text)
-            })?;
+            engine.make_room(entry).map_err(|error| discarded(&error))?;
         }
     }
-    out.array(multi.queued.len());
-    engine.session_mut(conn).in_exec = true;
-    let mut gate = Gate::OPEN;
-    let mut buffer = Vec::new();
-    for (entry, args) in &multi.queued {
-        buffer.clear();
-        engine.stats.commands += 1;
-        if !engine.monitors.is_empty() {
-            engine.feed_monitors(conn, entry, args.as_args());
-        }
-        let began_us = (engine.stopwatch_us)();
-        let (ended, seen) = engine.call(conn, entry, args.as_args(), Attempt::MustAnswer, &mut buffer);
-        let now_us = (engine.stopwatch_us)();
-        engine.note_time(conn, entry, args.as_args(), now_us - began_us, &ended);
-        gate = gate.and(seen);
-        out.raw(&buffer);
+    let mut exec = Exec::new(multi.queued, out.proto());
+    if engine.run_queued(conn, &mut exec) {
+        let (reply, gate) = exec.into_reply();
+        out.raw(&reply);
+        engine.session_gate = engine.session_gate.and(gate);
+    } else {
+        let running = engine.running.as_mut().expect("the queue stops only behind a suspended script");
+        running.exec = Some(exec);
     }
-    engine.session_mut(conn).in_exec = false;
-    engine.session_gate = engine.session_gate.and(gate);
     Ok(())
 }
 
+/// EXEC's error where it is refused for a reason of its own.
+fn discarded(error: &Error) -> Error {
+    let why = error.as_bytes();
+    let why = why.strip_prefix(b"ERR ").unwrap_or(why);
+    Error::text([b"EXECABORT Transaction discarded because of: ", why].concat())
+}
+
+/// An EXEC on its way. Only a suspended script lets it outlast its request.
+pub(crate) struct Exec {
+    queued: std::vec::IntoIter<(&'static Entry, OwnedArgs)>,
+    /// The reply so far. It stands apart from the connection's output, where pushes may come between.
+    reply: Vec<u8>,
+    gate: Gate,
+    /// EXEC's own request, where it outlasts it.
+    pub(crate) unnoted: Option<Unnoted>,
+}
+
+impl Exec {
+    fn new(queued: Vec<(&'static Entry, OwnedArgs)>, proto: Proto) -> Self {
+        let mut reply = Vec::new();
+        Reply::new(&mut reply, proto).array(queued.len());
+        Self { queued: queued.into_iter(), reply, gate: Gate::OPEN, unnoted: None }
+    }
+
+    /// Takes the reply of a script that was suspended.
+    pub(crate) fn add(&mut self, reply: &[u8], gate: Gate) {
+        self.reply.extend_from_slice(reply);
+        self.gate = self.gate.and(gate);
+    }
+
+    /// The whole reply, and the gate of what its commands saw.
+    pub(crate) fn into_reply(self) -> (Vec<u8>, Gate) {
+        debug_assert!(self.queued.len() == 0, "every command has run");
+        (self.reply, self.gate)
+    }
+}
+
 impl Engine {
+    /// Runs what is left of a transaction's commands; false if a script among them was suspended.
+    pub(crate) fn run_queued(&mut self, conn: ConnId, exec: &mut Exec) -> bool {
+        self.session_mut(conn).in_exec = true;
+        for (entry, args) in exec.queued.by_ref() {
+            self.stats.commands += 1;
+            if !self.monitors.is_empty() {
+                self.feed_monitors(conn, entry, args.as_args());
+            }
+            let began_us = (self.stopwatch_us)();
+            let (ended, seen) = self.call(conn, entry, args.as_args(), Attempt::MustAnswer, &mut exec.reply);
+            debug_assert!(matches!(ended, Ended::Done { .. }), "a command that must answer does");
+            exec.gate = exec.gate.and(seen);
+            if let Some(running) = &mut self.running {
+                running.unnoted = Some(Unnoted { entry, args, began_us });
+                return false;
+            }
+            let now_us = (self.stopwatch_us)();
+            self.note_time(conn, entry, args.as_args(), now_us - began_us, &ended);
+        }
+        self.session_mut(conn).in_exec = false;
+        true
+    }
+
+    /// Drops the transaction of an EXEC that cannot run for this reason; its error.
+    pub(crate) fn abort_exec(&mut self, conn: ConnId, error: &Error) -> Error {
+        self.session_mut(conn).multi = None;
+        self.unwatch(conn);
+        discarded(error)
+    }
+
     /// Queues a command of a transaction.
     pub(crate) fn queue(&mut self, conn: ConnId, entry: &'static Entry, args: Args<'_>) {
         let session = self.session_mut(conn);

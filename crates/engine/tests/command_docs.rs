@@ -2,12 +2,10 @@
 //! every command that both have, apart from the differences named here.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 
 use sessile_config::{Config, Persona};
 use sessile_engine::{Engine, Now, Options, Peer};
+use sessile_oracle::{Connection, Oracle};
 use sessile_resp::{Value, decode, encode_request};
 
 /// Commands whose arguments differ, under the reason. A command that does not differ any more fails the test as well.
@@ -59,57 +57,21 @@ const INFO_DIFFERS: &[(&str, &[&str])] = &[
     ("WITHSCORE came with 7.2", &["zrank", "zrevrank"]),
 ];
 
-/// The oracle, ended with the test.
-struct Oracle {
-    child: Child,
-    dir: std::path::PathBuf,
-    stream: TcpStream,
+/// The server with one connection.
+struct Theirs {
+    link: Connection,
+    _server: Oracle,
 }
 
-impl Oracle {
-    /// `None` where no `redis-server` is installed.
-    fn start(name: &str) -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let dir = std::env::temp_dir().join(format!("command-docs-{name}-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("a temporary directory");
-        let mut child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--daemonize", "no"])
-            .arg("--dir")
-            .arg(&dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let log = child.stdout.take().expect("the server's log is a pipe");
-        let ready = std::io::BufRead::lines(std::io::BufReader::new(log))
-            .map_while(Result::ok)
-            .any(|line| line.contains("Ready to accept connections"));
-        assert!(ready, "redis-server did not start");
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("redis-server listens");
-        Some(Self { child, dir, stream })
+impl Theirs {
+    fn new() -> Self {
+        let server = Oracle::start(&[]);
+        Self { link: server.connect(), _server: server }
     }
 
     fn call(&mut self, words: &[&str]) -> Value {
-        let mut request = Vec::new();
-        encode_request(&mut request, words);
-        self.stream.write_all(&request).expect("redis-server reads");
-        let mut reply = Vec::new();
-        let mut room = vec![0; 1 << 20];
-        loop {
-            let count = self.stream.read(&mut room).expect("redis-server answers");
-            assert!(count > 0, "redis-server closed the connection");
-            reply.extend_from_slice(&room[..count]);
-            if let Some((value, _)) = decode(&reply).expect("redis-server speaks RESP") {
-                return value;
-            }
-        }
-    }
-}
-
-impl Drop for Oracle {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
+        let reply = self.link.raw(&words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>());
+        decode(&reply).expect("redis-server speaks RESP").expect("a whole reply").0
     }
 }
 
@@ -273,7 +235,7 @@ fn check(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>, exp
 
 #[test]
 fn arguments_are_redis_own() {
-    let Some(mut oracle) = Oracle::start("docs") else { return };
+    let mut oracle = Theirs::new();
     let mut engine = Ours::new();
     let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
     oracle.call(&["HELLO", "3"]);
@@ -285,7 +247,7 @@ fn arguments_are_redis_own() {
 
 #[test]
 fn flags_and_keys_are_redis_own() {
-    let Some(mut oracle) = Oracle::start("info") else { return };
+    let mut oracle = Theirs::new();
     let mut engine = Ours::new();
     let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
     oracle.call(&["HELLO", "3"]);
@@ -357,7 +319,7 @@ const SAME: &[&str] = &[
 
 #[test]
 fn replies_are_redis_own() {
-    let Some(mut oracle) = Oracle::start("replies") else { return };
+    let mut oracle = Theirs::new();
     let mut engine = Ours::new();
     let mut wrong = Vec::new();
     for proto in ["2", "3"] {

@@ -16,6 +16,7 @@ mod keyspace;
 pub mod pending;
 pub mod render;
 pub mod snapshot;
+mod snapshot_stream;
 pub mod table;
 
 pub use effect::{Cause, Effect, End, Expire, Indexes, Items, Key, Scores, StreamIds};

@@ -58,7 +58,7 @@ pub fn commands(effect: &Effect<'_>, db: u32, after: &Keyspace) -> Vec<Words> {
         Effect::Rename { key, to } => vec![words(&[b"RENAME", key.bytes, to.bytes])],
         Effect::Restore { key, payload, .. } => {
             let at_ms = after.entry(db, key).and_then(Entry::expire_ms).unwrap_or(0);
-            let mut sealed = payload.to_vec();
+            let mut sealed = readable(payload, after.entry(db, key).and_then(Entry::value));
             dump::seal(&mut sealed);
             vec![words(&[b"RESTORE", key.bytes, &number(at_ms), &sealed, b"REPLACE", b"ABSTTL"])]
         }
@@ -86,6 +86,16 @@ pub fn commands(effect: &Effect<'_>, db: u32, after: &Keyspace) -> Vec<Words> {
         | Effect::ListTrim { .. } => of_list(effect),
         _ => of_stream(effect, db, after),
     }
+}
+
+/// The payload as Redis 7.0 reads it: it knows no stream that tells when consumers were active.
+fn readable(payload: &[u8], made: Option<&Value>) -> Vec<u8> {
+    let Some(value) = made.filter(|_| payload.first() == Some(&dump::kind::STREAM_LISTPACKS_3)) else {
+        return payload.to_vec();
+    };
+    let mut readable = Vec::new();
+    dump::encode_value(value, &mut readable);
+    readable
 }
 
 fn of_list(effect: &Effect<'_>) -> Vec<Words> {

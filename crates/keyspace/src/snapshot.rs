@@ -18,6 +18,7 @@ use crate::effect::{Cause, Effect, End, Expire, Items, Key, Scores};
 use crate::entry::{Content, Entry};
 use crate::export::{Export, Framing};
 use crate::keyspace::{Db, Keyspace};
+use crate::snapshot_stream;
 
 /// Bytes that one step of a large value writes, about.
 pub(crate) const PART_BYTES: usize = 64 * 1024;
@@ -73,7 +74,10 @@ struct Large {
     key: Vec<u8>,
     value: Value,
     expire: Expire,
+    begun: bool,
     next: usize,
+    /// As `next`, of a stream.
+    next_in_stream: snapshot_stream::Next,
 }
 
 impl Snapshot {
@@ -148,7 +152,9 @@ impl Sink for Effects {
                 key: entry.key().to_vec(),
                 value: value.clone(),
                 expire,
+                begun: false,
                 next: 0,
+                next_in_stream: snapshot_stream::Next::START,
             }),
         }
     }
@@ -166,7 +172,7 @@ impl Sink for Effects {
 /// Appends one effect that holds the whole value.
 pub fn encode_whole(out: &mut Vec<u8>, db: u32, key: Key<'_>, value: &Value, expire: Expire, access: u32) {
     let mut payload = Vec::new();
-    dump::encode_value(value, &mut payload);
+    dump::encode_exact(value, &mut payload);
     Effect::Restore { key, payload: &payload, expire, access }.encode(db, out);
 }
 
@@ -314,7 +320,7 @@ impl Large {
     fn encode_part(&mut self, out: &mut Vec<u8>) -> bool {
         let key = Key { bytes: &self.key, hash: 0 };
         let end = out.len() + PART_BYTES;
-        if self.next == 0 && !matches!(self.value, Value::Stream(_)) {
+        if !std::mem::replace(&mut self.begun, true) {
             // The parts add to what is there; a key left by an older snapshot's reader must not be.
             Effect::Delete { key, cause: Cause::Command }.encode(self.db, out);
         }
@@ -361,9 +367,9 @@ impl Large {
                 Effect::ZsetAdd { key, scores: Scores::Slice(&scores) }.encode(self.db, parts.out);
                 self.next < zset.len()
             }
-            Value::Stream(_) => {
-                encode_whole(parts.out, self.db, key, &self.value, self.expire, 0);
-                false
+            Value::Stream(stream) => {
+                let mut out = snapshot_stream::Out { db: self.db, key, bytes: parts.out, end };
+                self.next_in_stream.encode_part(stream, &mut out)
             }
         };
         if !more && self.expire != Expire::Never {

@@ -7,8 +7,9 @@ use std::rc::Rc;
 
 use sessile_keyspace::export::{Framing, Piece};
 use sessile_keyspace::snapshot::Snapshot;
-use sessile_keyspace::{Cause, Content, Effect, End, Expire, Items, Keyspace, Scores};
-use sessile_values::{HashKey, Value};
+use sessile_keyspace::{Cause, Content, Effect, End, Entry, Expire, Items, Key, Keyspace, Scores, StreamIds};
+use sessile_values::stream::StreamId;
+use sessile_values::{HashKey, Stream, Value};
 
 const DBS: usize = 3;
 
@@ -32,20 +33,20 @@ impl Rng {
 type Shown = (&'static str, Vec<Vec<u8>>, Option<u64>);
 
 /// All of a keyspace, in a form that does not depend on encodings.
-fn show(keyspace: &Keyspace) -> BTreeMap<(u32, Vec<u8>), Shown> {
+fn show(keyspace: &Keyspace, exact: bool) -> BTreeMap<(u32, Vec<u8>), Shown> {
     let entries = (0..DBS as u32).flat_map(|db| keyspace.db(db).table().iter().map(move |entry| (db, entry)));
     entries
         .map(|(db, entry)| {
             let (kind, elements) = match entry.content() {
                 Content::Short(text) => ("string", vec![text.to_vec()]),
-                Content::Value(value) => show_value(value),
+                Content::Value(value) => show_value(value, exact),
             };
             ((db, entry.key().to_vec()), (kind, elements, entry.expire_ms()))
         })
         .collect()
 }
 
-fn show_value(value: &Value) -> (&'static str, Vec<Vec<u8>>) {
+fn show_value(value: &Value, exact: bool) -> (&'static str, Vec<Vec<u8>>) {
     let mut all: Vec<Vec<u8>> = Vec::new();
     let mut add = |item: &[u8]| all.push(item.to_vec());
     match value {
@@ -71,14 +72,84 @@ fn show_value(value: &Value) -> (&'static str, Vec<Vec<u8>>) {
             all.sort();
             ("set", all)
         }
-        Value::Stream(_) => unreachable!("no stream is written here"),
+        Value::Stream(stream) => ("stream", show_stream(stream, exact)),
+    }
+}
+
+fn show_stream(stream: &Stream, exact: bool) -> Vec<Vec<u8>> {
+    let counters = (stream.first_id(), stream.last_id(), stream.max_deleted(), stream.added(), stream.len());
+    let mut all = vec![format!("{counters:?}")];
+    for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+        let fields: Vec<_> = entry.fields().map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
+        all.push(format!("{:?} {fields:?}", entry.id));
+    }
+    for group in stream.groups() {
+        all.push(format!("group {:?} {:?} {}", group.name(), group.last(), group.read()));
+        for it in group.pending_from(StreamId::MIN) {
+            all.push(format!("{:?} {:?} {} {}", it.id, &*it.consumer, it.delivered_ms, it.deliveries));
+        }
+        for it in group.consumers() {
+            let pending: Vec<StreamId> = it.pending_from(StreamId::MIN).collect();
+            // Files of RDB version 10 have no place for it.
+            let active_ms = if exact { it.active_ms() } else { it.seen_ms() };
+            all.push(format!("{:?} {} {} {pending:?}", it.name(), it.seen_ms(), active_ms));
+        }
+    }
+    all.into_iter().map(String::into_bytes).collect()
+}
+
+/// A random effect on a stream whose last id is `last`; `fill` gives it to the keyspace.
+fn stream_effect(
+    rng: &mut Rng,
+    key: Key<'_>,
+    last: StreamId,
+    values: Items<'_>,
+    fill: impl FnOnce(&Effect<'_>),
+) {
+    let mut any = || StreamId { ms: rng.below(last.ms + 2), seq: 0 };
+    let ids = [any(), any(), any()];
+    let (group, consumer) = ([&b"g"[..], b"h"][rng.below(2) as usize], format!("consumer {}", rng.below(40)));
+    let (consumer, at_ms) = (consumer.as_bytes(), 1 + rng.below(1000));
+    match rng.below(12) {
+        0 => fill(&Effect::StreamDelete { key, ids: StreamIds::Slice(&ids) }),
+        1 => fill(&Effect::StreamTrim { key, count: rng.below(3) }),
+        2 => fill(&Effect::StreamGroup { key, group, last: ids[0], read: at_ms as i64 - 2 }),
+        3 | 4 => fill(&Effect::StreamConsumer {
+            key,
+            group,
+            consumer,
+            seen_ms: at_ms + 5,
+            active_ms: if at_ms % 3 == 0 { 0 } else { at_ms },
+        }),
+        5 | 6 => fill(&Effect::StreamPending {
+            key,
+            group,
+            consumer,
+            ids: StreamIds::Slice(&ids),
+            delivered_ms: at_ms,
+            deliveries: rng.below(4),
+        }),
+        7 => fill(&Effect::StreamAck { key, group, ids: StreamIds::Slice(&ids[..1]) }),
+        8 => fill(&Effect::StreamSetId { key, last, added: last.ms + at_ms, max_deleted: ids[0] }),
+        _ => fill(&Effect::StreamAdd {
+            key,
+            id: StreamId { ms: last.ms + 1 + at_ms % 2, seq: 0 },
+            pairs: values,
+        }),
+    }
+}
+
+fn last_id(keyspace: &Keyspace, db: u32, key: Key<'_>) -> StreamId {
+    match keyspace.entry(db, key).map(Entry::content) {
+        Some(Content::Value(Value::Stream(stream))) => stream.last_id(),
+        _ => StreamId::MIN,
     }
 }
 
 /// Applies one random effect to all of `keyspaces` alike. A key's first letter says its type.
 fn disturb(rng: &mut Rng, keyspaces: &mut [&mut Keyspace], keys: u64) {
     let db = rng.below(DBS as u64) as u32;
-    let kind = [b's', b'h', b'e', b'l', b'z'][rng.below(5) as usize];
+    let kind = [b's', b'h', b'e', b'l', b'z', b'x'][rng.below(6) as usize];
     // A few keys of each type grow large.
     let number = if rng.below(4) == 0 { rng.below(2) } else { rng.below(keys) };
     let name = format!("{}{number}", kind as char).into_bytes();
@@ -89,9 +160,10 @@ fn disturb(rng: &mut Rng, keyspaces: &mut [&mut Keyspace], keys: u64) {
     let slices: Vec<&[u8]> = items.iter().map(Vec::as_slice).collect();
     let scores: Vec<(f64, &[u8])> = slices.iter().map(|member| (rng.below(1000) as f64, *member)).collect();
     let (choice, swap, at_ms) = (rng.below(100), rng.below(DBS as u64) as u32, rng.below(1 << 40));
+    let stream_seed = rng.next();
     for keyspace in keyspaces {
         let hash_key = keyspace.hash_key();
-        let (key, to) = (keyspace.key(&name), sessile_keyspace::Key::new(&hash_key, &other));
+        let (key, to) = (keyspace.key(&name), Key::new(&hash_key, &other));
         let exists = keyspace.entry(db, key).is_some();
         let values = Items::Slices(&slices);
         let effect = match choice {
@@ -111,8 +183,20 @@ fn disturb(rng: &mut Rng, keyspaces: &mut [&mut Keyspace], keys: u64) {
                 (b'e', false) => Effect::SetAdd { key, members: values },
                 (b'l', true) => Effect::ListPop { key, end: End::Left, count: 1 },
                 (b'l', false) => Effect::ListPush { key, end: End::Right, values },
-                (_, true) => Effect::ZsetRemove { key, members: values },
-                (_, false) => Effect::ZsetAdd { key, scores: Scores::Slice(&scores) },
+                (b'z', true) => Effect::ZsetRemove { key, members: values },
+                (b'z', false) => Effect::ZsetAdd { key, scores: Scores::Slice(&scores) },
+                _ => {
+                    // A stream takes more to grow large than others do.
+                    let mut rng = Rng(stream_seed);
+                    for _ in 0..if number < 2 { 20 } else { 2 } {
+                        let key = Key::new(&hash_key, &name);
+                        let last = last_id(keyspace, db, key);
+                        stream_effect(&mut rng, key, last, values, |effect| {
+                            keyspace.apply(db, effect).unwrap_or_else(|why| panic!("{effect:?}: {why:?}"));
+                        });
+                    }
+                    continue;
+                }
             },
         };
         keyspace.apply(db, &effect).unwrap_or_else(|why| panic!("{effect:?}: {why:?}"));
@@ -159,9 +243,9 @@ fn check_point_in_time(seed: u64) {
     let (before, budget, writes_a_turn) = (rng.below(6000), 64 << rng.below(9), rng.below(30));
     (0..before).for_each(|_| disturb(&mut rng, &mut [&mut keyspace, &mut undisturbed], keys));
     for round in 0..4 {
-        let wanted = show(&keyspace);
         let exported = Exported::default();
         let exports = round % 2 == 1;
+        let wanted = show(&keyspace, !exports);
         if exports {
             keyspace.export_begin(Box::new(exported.clone()), round == 3);
         } else {
@@ -184,14 +268,14 @@ fn check_point_in_time(seed: u64) {
         }
         replayed.replay(&run, |_, _| {}).unwrap_or_else(|why| panic!("{case}: {why:?}"));
         assert_eq!(entries, wanted.len() as u64, "{case}: entries");
-        let found = show(&replayed);
+        let found = show(&replayed, !exports);
         for (key, shown) in &wanted {
             assert_eq!(found.get(key), Some(shown), "{case}: {}", String::from_utf8_lossy(&key.1));
         }
         assert_eq!(found.len(), wanted.len(), "{case}: keys that were born later stay out");
         // A graveyard that is never emptied would hide what a turn frees too early.
         while keyspace.free_some(1000) {}
-        assert!(show(&keyspace) == show(&undisturbed), "{case}: a snapshot changes nothing");
+        assert!(show(&keyspace, true) == show(&undisturbed, true), "{case}: a snapshot changes nothing");
         assert_eq!(keyspace.memory_bytes(), undisturbed.memory_bytes(), "{case}: accounted memory");
     }
 }
@@ -201,6 +285,33 @@ fn a_snapshot_is_the_state_at_its_beginning() {
     let first =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
     (0..40).for_each(|n| check_point_in_time(first.wrapping_add(n)));
+}
+
+/// A stream with as many entries, most of them pending, and half as many consumers.
+fn fill_stream(keyspace: &mut Keyspace, entries: u64) {
+    let hash_key = keyspace.hash_key();
+    let key = Key::new(&hash_key, b"stream");
+    let mut apply = |effect: Effect<'_>| {
+        keyspace.apply(0, &effect).expect("the effect fits");
+    };
+    for n in 1..=entries {
+        let (id, value) = (StreamId { ms: n, seq: 0 }, format!("value:{n}"));
+        let pairs = Items::Slices(&[b"field", value.as_bytes()]);
+        apply(Effect::StreamAdd { key, id, pairs });
+    }
+    apply(Effect::StreamGroup {
+        key,
+        group: b"g",
+        last: StreamId { ms: entries, seq: 0 },
+        read: entries as i64,
+    });
+    for n in 1..=entries {
+        let consumer = format!("consumer:{}", n / 2);
+        let (consumer, ids) = (consumer.as_bytes(), [StreamId { ms: n, seq: 0 }]);
+        apply(Effect::StreamConsumer { key, group: b"g", consumer, seen_ms: n, active_ms: n / 2 });
+        let ids = StreamIds::Slice(&ids);
+        apply(Effect::StreamPending { key, group: b"g", consumer, ids, delivered_ms: n, deliveries: 1 });
+    }
 }
 
 /// Loads much, and counts what the largest turn does while others write.
@@ -220,6 +331,7 @@ fn check_work(keys: u64, members: u64, writes_a_turn: u64, budget: usize) {
             .apply(0, &Effect::ZsetAdd { key, scores: Scores::Slice(&scores) })
             .expect("a member is added");
     }
+    fill_stream(&mut keyspace, members);
     keyspace.snapshot_begin();
     let mut rng = Rng(5);
     let (mut turns, mut looked_before, mut looked_most, mut bytes_most) = (0u64, 0, 0, 0);

@@ -1,13 +1,11 @@
 //! Files of the real server are read as it means them, and it reads ours.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use sessile_oracle::{Connection, Oracle, Random, fresh_dir};
 use sessile_rdb::{Access, Facts, Reason, Record, Summary, Writer, read};
 use sessile_values::dump::{self, BadPayload, Encoder, Loaded};
 use sessile_values::{HashKey, Limits};
-use support::{Random, Server};
 
 const KEY: HashKey = HashKey(5, 6);
 const LIBRARY: &str = "#!lua name=lib\nredis.register_function('f', function() return 1 end)";
@@ -20,6 +18,29 @@ struct Owned {
 }
 
 type Records = BTreeMap<(u32, Vec<u8>), Owned>;
+
+/// A server and a connection to it.
+struct Server {
+    oracle: Oracle,
+    link: Connection,
+}
+
+impl Server {
+    /// Starts with `file` as its `dump.rdb`, or with none.
+    fn start(file: Option<&[u8]>) -> Self {
+        let dir = fresh_dir();
+        if let Some(file) = file {
+            std::fs::write(dir.join("dump.rdb"), file).expect("the temporary directory can be written");
+        }
+        let oracle = Oracle::start_on(dir, &["--sanitize-dump-payload", "yes"]);
+        let link = oracle.connect();
+        Self { oracle, link }
+    }
+
+    fn call<W: AsRef<[u8]>>(&mut self, words: impl IntoIterator<Item = W>) -> Vec<u8> {
+        self.link.call(words)
+    }
+}
 
 fn element(random: &mut Random) -> Vec<u8> {
     match random.below(7) {
@@ -68,7 +89,7 @@ fn fill(server: &mut Server, random: &mut Random) {
 
 fn save(server: &mut Server) -> Vec<u8> {
     assert_eq!(server.call(["SAVE"]), b"OK");
-    std::fs::read(server.dir().join("dump.rdb")).expect("just saved")
+    std::fs::read(server.oracle.dir().join("dump.rdb")).expect("just saved")
 }
 
 fn read_all(file: &[u8]) -> (Records, Summary) {

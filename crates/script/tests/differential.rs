@@ -2,10 +2,11 @@
 
 mod support;
 
+use sessile_oracle::{Connection, Oracle};
 use sessile_resp::{OwnedArgs, Proto, Reply};
 use sessile_script::{Options, Progress, ScriptHost};
 
-use crate::support::{Connection, ForwardingHost, RedisServer};
+use crate::support::{ForwardingHost, connect};
 
 const SCRIPTS: &str = include_str!("scripts.txt");
 
@@ -36,7 +37,7 @@ fn eval(scripts: &mut ScriptHost, host: &mut ForwardingHost, body: &[u8], proto:
 }
 
 fn eval_redis(redis: &mut Connection, body: &[u8]) -> Vec<u8> {
-    redis.request(&[b"EVAL", body, b"2", b"k1", b"k2", b"a1", b"a2"])
+    redis.raw(&[b"EVAL", body, b"2", b"k1", b"k2", b"a1", b"a2"])
 }
 
 fn check(body: &str, ours: &[u8], redis: &[u8], failures: &mut Vec<String>) {
@@ -51,22 +52,19 @@ fn check(body: &str, ours: &[u8], redis: &[u8], failures: &mut Vec<String>) {
 
 #[test]
 fn scripts_reply_as_in_redis() {
-    let Some(server) = RedisServer::start() else {
-        eprintln!("skipped: redis-server is not installed");
-        return;
-    };
+    let server = Oracle::start(&[]);
     let mut host = ForwardingHost::new(&server);
-    let mut admin = server.connect(Proto::Resp2);
+    let mut admin = connect(&server, Proto::Resp2);
     let mut failures = Vec::new();
     // One for both protocols: what scripts set in cjson stays, as it does in Redis.
     let mut scripts = ScriptHost::new(Options::default());
     for proto in [Proto::Resp2, Proto::Resp3] {
-        let mut redis = server.connect(proto);
+        let mut redis = connect(&server, proto);
         for line in SCRIPTS.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
             let body = line.replace('⏎', "\n");
-            admin.request(&["FLUSHALL"]);
+            admin.call(["FLUSHALL"]);
             let expected = eval_redis(&mut redis, body.as_bytes());
-            admin.request(&["FLUSHALL"]);
+            admin.call(["FLUSHALL"]);
             let ours = eval(&mut scripts, &mut host, body.as_bytes(), proto);
             check(line, &ours, &expected, &mut failures);
         }
@@ -176,15 +174,12 @@ impl Generator {
 
 #[test]
 fn libraries_agree_on_random_values() {
-    let Some(server) = RedisServer::start() else {
-        eprintln!("skipped: redis-server is not installed");
-        return;
-    };
+    let server = Oracle::start(&[]);
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x5e55_11e0);
     println!("SEED={seed}");
     let mut generator = Generator(seed);
     let mut host = ForwardingHost::new(&server);
-    let mut redis = server.connect(Proto::Resp2);
+    let mut redis = connect(&server, Proto::Resp2);
     let mut scripts = ScriptHost::new(Options::default());
     let mut failures = Vec::new();
     for _ in 0..3000 {

@@ -78,7 +78,12 @@ pub(crate) fn carry_out(shard: &Shard) {
 /// stop that cannot write it does not happen unless forced.
 pub(crate) fn shutdown(shard: &Shard, save: Option<bool>, force: bool) {
     let has_points = !shard.engine.borrow().config().save_points().is_empty();
-    if save.unwrap_or(has_points) {
+    let saves = save.unwrap_or(has_points);
+    // Half a transaction must not be in the file: a script that runs past its time is waited for.
+    if saves && shard.engine.borrow().has_open_transaction() {
+        return shard.engine.borrow_mut().postpone(Action::Shutdown { save, force });
+    }
+    if saves {
         snapshots::stop_when_saved(shard, force);
     } else {
         shard.end(Ok(()));

@@ -102,6 +102,9 @@ pub(crate) fn turn(shard: &Shard) -> bool {
         return true;
     }
     want_what_is_due(shard);
+    if shard.engine.borrow().has_open_transaction() {
+        return false;
+    }
     let (snapshot, dump) = {
         let mut engine = shard.engine.borrow_mut();
         let facts = engine.server_facts();

@@ -132,10 +132,10 @@ fn add_stream(sum: &mut Sum, stream: &Stream) {
             sum.number(pending.delivered_ms);
             sum.number(pending.deliveries);
         }
-        // When a consumer was last active is not told by Redis 7.0, nor kept by its value encoding.
         for consumer in group.consumers() {
             sum.bytes(consumer.name());
             sum.number(consumer.seen_ms());
+            sum.number(consumer.active_ms());
         }
     }
 }

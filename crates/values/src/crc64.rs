@@ -96,11 +96,12 @@ mod tests {
 
     #[test]
     fn ends_the_payloads_of_the_real_server() {
-        let mut server = crate::digits::oracle::Server::start();
+        let oracle = sessile_oracle::Oracle::start(&[]);
+        let mut server = oracle.connect();
         for len in [0, 1, 7, 8, 9, 300, 5000] {
             let text: Vec<u8> = (0..len).map(|i: u32| ((i * 31) >> 2) as u8).collect();
-            server.call(&[b"SET", b"k", &text]);
-            let payload = server.call(&[b"DUMP", b"k"]);
+            server.text(&[b"SET", b"k", &text]);
+            let payload = server.text(&[b"DUMP", b"k"]);
             let (body, crc) = payload.split_at(payload.len() - 8);
             assert_eq!(crc64(body).to_le_bytes(), crc, "{len} bytes");
         }

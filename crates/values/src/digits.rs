@@ -322,8 +322,8 @@ fn write_fraction(mantissa: u64, shift: u32, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::oracle::{Random, Server};
     use super::{I64_TEXT_MAX, LongDouble, format_i64, i64_text_len, parse_f64, parse_i64, parse_u64};
+    use sessile_oracle::{Oracle, Random};
 
     #[test]
     fn integers_have_one_text() {
@@ -408,7 +408,8 @@ mod tests {
 
     #[test]
     fn increments_equal_the_real_server() {
-        let mut server = Server::start();
+        let oracle = Oracle::start(&[]);
+        let mut server = oracle.connect();
         let mut sums = 0;
         for seed in 0..60 {
             let mut random = Random::new(seed);
@@ -441,7 +442,8 @@ mod tests {
 
     #[test]
     fn chained_increments_equal_the_real_server() {
-        let mut server = Server::start();
+        let oracle = Oracle::start(&[]);
+        let mut server = oracle.connect();
         let mut random = Random::new(7);
         let steps: Vec<String> = (0..2000)
             .map(|_| {
@@ -462,13 +464,14 @@ mod tests {
 
     #[test]
     fn long_texts_end_at_the_real_buffer() {
-        let mut server = Server::start();
+        let oracle = Oracle::start(&[]);
+        let mut server = oracle.connect();
         for len in [5000, 5118, 5119, 5120, 5121, 20_000] {
             for filler in [b'0', b'9'] {
                 let mut text = vec![filler; len];
                 text[..2].copy_from_slice(b"0.");
-                server.call(&[b"SET", b"k", &text]);
-                let real = server.call(&[b"INCRBYFLOAT", b"k", b"1"]);
+                server.text(&[b"SET", b"k", &text]);
+                let real = server.text(&[b"INCRBYFLOAT", b"k", b"1"]);
                 let ours = LongDouble::parse(&text).map_or_else(
                     || b"-ERR value is not a valid float".to_vec(),
                     |value| (value + LongDouble::from(1)).to_vec(),
@@ -480,7 +483,8 @@ mod tests {
 
     #[test]
     fn doubles_equal_the_real_server() {
-        let mut server = Server::start();
+        let oracle = Oracle::start(&[]);
+        let mut server = oracle.connect();
         for seed in 100..140 {
             let mut random = Random::new(seed);
             let texts: Vec<_> = (0..500).map(|_| number_text(&mut random)).collect();
@@ -500,8 +504,9 @@ mod tests {
 
     #[test]
     fn unsigned_texts_equal_the_real_server() {
-        let mut server = Server::start();
-        server.call(&[b"XGROUP", b"CREATE", b"s", b"g", b"0", b"MKSTREAM"]);
+        let oracle = Oracle::start(&[]);
+        let mut server = oracle.connect();
+        server.text(&[b"XGROUP", b"CREATE", b"s", b"g", b"0", b"MKSTREAM"]);
         let mut texts: Vec<Vec<u8>> = [
             "",
             "0",
@@ -530,138 +535,13 @@ mod tests {
         texts.extend((0..500).map(|_| (random.next() >> random.below(64)).to_string().into_bytes()));
         for text in texts {
             let id = [b"0-", &text[..]].concat();
-            let reply = server.call(&[b"XGROUP", b"SETID", b"s", b"g", &id]);
+            let reply = server.text(&[b"XGROUP", b"SETID", b"s", b"g", &id]);
             let real = (reply == b"OK").then(|| {
-                let info = String::from_utf8(server.call(&[b"XINFO", b"GROUPS", b"s"])).unwrap();
+                let info = String::from_utf8(server.text(&[b"XINFO", b"GROUPS", b"s"])).unwrap();
                 let id = info.split(' ').skip_while(|word| *word != "last-delivered-id").nth(1).unwrap();
                 id.strip_prefix("0-").unwrap().parse::<u64>().unwrap()
             });
             assert_eq!(parse_u64(&text), real, "{}", text.escape_ascii());
-        }
-    }
-}
-
-/// What this crate's tests share: seeded chance, and a real `redis-server` to compare with.
-#[cfg(test)]
-pub(crate) mod oracle {
-    use std::io::{BufRead, BufReader, Read, Write};
-    use std::os::unix::net::UnixStream;
-    use std::path::PathBuf;
-    use std::process::{Child, Command, Stdio};
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::{Duration, Instant};
-
-    /// SplitMix64.
-    pub(crate) struct Random(u64);
-
-    impl Random {
-        pub(crate) fn new(seed: u64) -> Self {
-            Self(seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1))
-        }
-
-        pub(crate) fn next(&mut self) -> u64 {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            mixed ^ (mixed >> 31)
-        }
-
-        pub(crate) fn below(&mut self, bound: usize) -> usize {
-            (self.next() % bound.max(1) as u64) as usize
-        }
-
-        pub(crate) fn integer(&mut self) -> i64 {
-            self.next() as i64
-        }
-    }
-
-    /// A `redis-server` on a unix socket in a directory of its own; both end with the value.
-    pub(crate) struct Server {
-        child: Child,
-        dir: PathBuf,
-        stream: BufReader<UnixStream>,
-    }
-
-    impl Server {
-        pub(crate) fn start() -> Self {
-            static STARTED: AtomicU32 = AtomicU32::new(0);
-            let number = STARTED.fetch_add(1, Ordering::Relaxed);
-            let dir = std::env::temp_dir().join(format!("sessile-values-{}-{number}", std::process::id()));
-            std::fs::create_dir_all(&dir).unwrap();
-            let socket = dir.join("socket");
-            let child = Command::new("redis-server")
-                .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-                .arg(&socket)
-                .arg("--dir")
-                .arg(&dir)
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("these tests compare with redis-server, which must be installed");
-            let deadline = Instant::now() + Duration::from_secs(20);
-            let stream = loop {
-                match UnixStream::connect(&socket) {
-                    Ok(stream) => break stream,
-                    Err(error) => assert!(Instant::now() < deadline, "redis-server does not start: {error}"),
-                }
-                std::thread::yield_now();
-            };
-            Self { child, dir, stream: BufReader::new(stream) }
-        }
-
-        /// The reply to one command: errors with their minus, nothing for nil, arrays joined by spaces.
-        pub(crate) fn call(&mut self, words: &[&[u8]]) -> Vec<u8> {
-            self.send(words);
-            self.reply()
-        }
-
-        /// The replies to many commands, few enough that they fit the socket's buffers.
-        pub(crate) fn pipeline(&mut self, commands: &[Vec<&[u8]>]) -> Vec<Vec<u8>> {
-            let mut replies = Vec::new();
-            for batch in commands.chunks(100) {
-                for words in batch {
-                    self.send(words);
-                }
-                replies.extend((0..batch.len()).map(|_| self.reply()));
-            }
-            replies
-        }
-
-        fn send(&mut self, words: &[&[u8]]) {
-            let mut out = format!("*{}\r\n", words.len()).into_bytes();
-            for word in words {
-                out.extend(format!("${}\r\n", word.len()).bytes());
-                out.extend(*word);
-                out.extend(b"\r\n");
-            }
-            self.stream.get_mut().write_all(&out).unwrap();
-        }
-
-        fn reply(&mut self) -> Vec<u8> {
-            let mut line = Vec::new();
-            self.stream.read_until(b'\n', &mut line).unwrap();
-            line.truncate(line.len() - 2);
-            let number = || str::from_utf8(&line[1..]).unwrap().parse::<i64>().unwrap();
-            match line[0] {
-                b'-' => line,
-                b'$' if number() >= 0 => {
-                    let mut bulk = vec![0; number() as usize + 2];
-                    self.stream.read_exact(&mut bulk).unwrap();
-                    bulk.truncate(bulk.len() - 2);
-                    bulk
-                }
-                b'*' => (0..number()).map(|_| self.reply()).collect::<Vec<_>>().join(&b' '),
-                b'$' => Vec::new(),
-                _ => line[1..].to_vec(),
-            }
-        }
-    }
-
-    impl Drop for Server {
-        fn drop(&mut self) {
-            // Nothing is left to do about a failure here, and a panic would hide the test's own.
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-            let _ = std::fs::remove_dir_all(&self.dir);
         }
     }
 }

@@ -4,7 +4,8 @@
 //! a value or an error, and takes no more memory than their length accounts for.
 //!
 //! Everything that Redis up to 7.2 ever wrote is read (types 0 to 21 without modules); what is written, Redis 7.0
-//! reads.
+//! reads. Only effects keep more: [`encode_exact`] tells when the consumers of a stream were active, which version 10
+//! has no place for.
 
 mod decode;
 mod encode;
@@ -22,7 +23,7 @@ use crate::stream::BadNode;
 use crate::value::Value;
 
 pub use decode::{decode, decode_prefix};
-pub use encode::{Encoder, encode_rope, encode_text, encode_value, put_len, put_string};
+pub use encode::{Encoder, encode_exact, encode_rope, encode_text, encode_value, put_len, put_string};
 pub use portions::Portions;
 pub use source::take_string;
 pub use ziplist::{BadZiplist, BadZipmap};

@@ -210,11 +210,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{BadIntset, Intset};
-    use crate::digits::oracle::{Random, Server};
+    use sessile_oracle::{Connection, Oracle, Random};
 
     /// The real server's bytes of a small set: type 11, a length, the intset, two bytes of version, eight of checksum.
-    fn real_bytes(server: &mut Server) -> Vec<u8> {
-        let payload = server.call(&[b"DUMP", b"s"]);
+    fn real_bytes(server: &mut Connection) -> Vec<u8> {
+        let payload = server.text(&[b"DUMP", b"s"]);
         assert_eq!(payload[0], 11);
         let skip = if payload[1] < 0x40 { 2 } else { 3 };
         payload[skip..payload.len() - 10].to_vec()
@@ -222,23 +222,24 @@ mod tests {
 
     #[test]
     fn equals_a_model_and_the_real_bytes() {
-        let mut server = Server::start();
-        server.call(&[b"CONFIG", b"SET", b"rdbcompression", b"no"]);
+        let oracle = Oracle::start(&[]);
+        let mut server = oracle.connect();
+        server.text(&[b"CONFIG", b"SET", b"rdbcompression", b"no"]);
         for seed in 0..30 {
             let mut random = Random::new(seed);
             let (mut ours, mut model) = (Intset::new(), BTreeSet::new());
-            server.call(&[b"DEL", b"s"]);
+            server.text(&[b"DEL", b"s"]);
             let widest = 8 + random.below(56);
             for step in 0..150 {
                 let value = random.integer() >> (63 - random.below(widest));
                 let text = value.to_string();
                 if random.below(3) > 0 {
                     assert_eq!(ours.insert(value), model.insert(value), "seed {seed} step {step}");
-                    server.call(&[b"SADD", b"s", text.as_bytes()]);
+                    server.text(&[b"SADD", b"s", text.as_bytes()]);
                 } else {
                     let value = ours.get(random.below(ours.len() + 1)).unwrap_or(value);
                     assert_eq!(ours.remove(value), model.remove(&value), "seed {seed} step {step}");
-                    server.call(&[b"SREM", b"s", value.to_string().as_bytes()]);
+                    server.text(&[b"SREM", b"s", value.to_string().as_bytes()]);
                     if model.is_empty() {
                         // The real key is gone and starts anew, narrow.
                         ours = Intset::new();

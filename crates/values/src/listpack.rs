@@ -691,7 +691,7 @@ fn checked_entry_size(rest: &[u8]) -> Result<usize, BadListpack> {
 #[cfg(test)]
 mod tests {
     use super::{BadListpack, Item, Listpack, Pos, backlen_size};
-    use crate::digits::oracle::{Random, Server};
+    use sessile_oracle::{Connection, Oracle, Random};
 
     /// Texts and integers around every edge of the encodings.
     fn element(random: &mut Random) -> Vec<u8> {
@@ -849,8 +849,8 @@ mod tests {
     }
 
     /// The listpack in the real server's payload of a small value; `head` is what stands between type and length.
-    fn real_bytes(server: &mut Server, kind: u8, head: &[u8]) -> Vec<u8> {
-        let payload = server.call(&[b"DUMP", b"k"]);
+    fn real_bytes(server: &mut Connection, kind: u8, head: &[u8]) -> Vec<u8> {
+        let payload = server.text(&[b"DUMP", b"k"]);
         assert_eq!((payload[0], &payload[1..=head.len()]), (kind, head));
         let rest = &payload[1 + head.len()..payload.len() - 10];
         let len_size = match rest[0] {
@@ -861,40 +861,35 @@ mod tests {
         rest[len_size..].to_vec()
     }
 
-    fn start_server() -> Server {
-        let mut server = Server::start();
-        for (name, value) in [
-            ("rdbcompression", "no"),
-            ("hash-max-listpack-value", "1000000"),
-            ("zset-max-listpack-value", "1000000"),
-            ("list-max-listpack-size", "-5"),
-        ] {
-            assert_eq!(server.call(&[b"CONFIG", b"SET", name.as_bytes(), value.as_bytes()]), b"OK");
-        }
-        server
+    fn start_server() -> (Oracle, Connection) {
+        let limits = ["--hash-max-listpack-value", "1000000", "--zset-max-listpack-value", "1000000"];
+        let others = ["--rdbcompression", "no", "--list-max-listpack-size", "-5"];
+        let oracle = Oracle::start(&[limits, others].concat());
+        let server = oracle.connect();
+        (oracle, server)
     }
 
     #[test]
     fn hashes_equal_the_real_bytes() {
-        let mut server = start_server();
+        let (_oracle, mut server) = start_server();
         for seed in 0..40 {
             let mut random = Random::new(seed);
             let mut pack = Listpack::new();
-            server.call(&[b"DEL", b"k"]);
+            server.text(&[b"DEL", b"k"]);
             for step in 0..60 {
                 let (name, value) = (element(&mut random), element(&mut random));
                 match pack.find(&name, 1) {
                     Some(found) if random.below(2) == 0 => {
-                        server.call(&[b"HDEL", b"k", &name]);
+                        server.text(&[b"HDEL", b"k", &name]);
                         pack.remove_range(found, 2);
                     }
                     Some(found) => {
-                        server.call(&[b"HSET", b"k", &name, &value]);
+                        server.text(&[b"HSET", b"k", &name, &value]);
                         let at = pack.next(found).expect("fields have values");
                         pack.replace(at, &value);
                     }
                     None => {
-                        server.call(&[b"HSET", b"k", &name, &value]);
+                        server.text(&[b"HSET", b"k", &name, &value]);
                         pack.push_back(&name);
                         pack.push_back(&value);
                     }
@@ -908,37 +903,37 @@ mod tests {
 
     #[test]
     fn lists_equal_the_real_bytes() {
-        let mut server = start_server();
+        let (_oracle, mut server) = start_server();
         for seed in 0..40 {
             let mut random = Random::new(seed);
             let mut pack = Listpack::new();
-            server.call(&[b"DEL", b"k"]);
+            server.text(&[b"DEL", b"k"]);
             for step in 0..60 {
                 let text = element(&mut random);
                 let index = random.below(pack.len());
                 let number = index.to_string();
                 match (random.below(6), pack.seek(index)) {
                     (0, Some(pos)) => {
-                        server.call(&[b"LSET", b"k", number.as_bytes(), &text]);
+                        server.text(&[b"LSET", b"k", number.as_bytes(), &text]);
                         pack.replace(pos, &text);
                     }
                     (1, _) => {
-                        server.call(&[b"LPUSH", b"k", &text]);
+                        server.text(&[b"LPUSH", b"k", &text]);
                         pack.push_front(&text);
                     }
                     (2, Some(pos)) => {
                         let old = pack.at(pos).to_vec();
-                        server.call(&[b"LINSERT", b"k", b"BEFORE", &old, &text]);
+                        server.text(&[b"LINSERT", b"k", b"BEFORE", &old, &text]);
                         let first = pack.find(&old, 0).expect("taken from there");
                         pack.insert_before(first, &text);
                     }
                     (3, Some(pos)) => {
                         let old = pack.at(pos).to_vec();
-                        server.call(&[b"LREM", b"k", b"1", &old]);
+                        server.text(&[b"LREM", b"k", b"1", &old]);
                         pack.find(&old, 0).and_then(|first| pack.remove(first));
                     }
                     _ => {
-                        server.call(&[b"RPUSH", b"k", &text]);
+                        server.text(&[b"RPUSH", b"k", &text]);
                         pack.push_back(&text);
                     }
                 }
@@ -956,18 +951,18 @@ mod tests {
 
     #[test]
     fn sorted_sets_equal_the_real_bytes() {
-        let mut server = start_server();
+        let (_oracle, mut server) = start_server();
         for seed in 0..40 {
             let mut random = Random::new(seed);
             let mut pack = Listpack::new();
-            server.call(&[b"DEL", b"k"]);
+            server.text(&[b"DEL", b"k"]);
             for step in 0..60 {
                 let score = (random.integer() >> (12 + random.below(52))).to_string();
                 let member = [b"m", &element(&mut random)[..]].concat();
                 if let Some(found) = pack.find(&member, 1) {
                     pack.remove_range(found, 2);
                 }
-                server.call(&[b"ZADD", b"k", score.as_bytes(), &member]);
+                server.text(&[b"ZADD", b"k", score.as_bytes(), &member]);
                 insert_scored(&mut pack, &member, &score);
                 assert_eq!(pack.as_bytes(), real_bytes(&mut server, 17, &[]), "seed {seed} step {step}");
             }

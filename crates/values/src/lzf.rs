@@ -137,7 +137,7 @@ fn put_copy(distance: usize, count: usize, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::{compress, decompress};
-    use crate::digits::oracle::{Random, Server};
+    use sessile_oracle::{Oracle, Random};
 
     /// Bytes that repeat themselves now and then.
     fn sample(random: &mut Random) -> Vec<u8> {
@@ -184,12 +184,13 @@ mod tests {
 
     #[test]
     fn reads_and_feeds_the_real_server() {
-        let mut server = Server::start();
+        let oracle = Oracle::start(&[]);
+        let mut server = oracle.connect();
         let mut compressed = (0, 0);
         for seed in 0..300 {
             let bytes = sample(&mut Random::new(seed));
-            server.call(&[b"SET", b"k", &bytes]);
-            let payload = server.call(&[b"DUMP", b"k"]);
+            server.text(&[b"SET", b"k", &bytes]);
+            let payload = server.text(&[b"DUMP", b"k"]);
             // Type 0, then 0xC3 for LZF and two lengths.
             if payload.get(1) != Some(&0xC3) {
                 continue;
@@ -209,8 +210,8 @@ mod tests {
             restored.extend(&ours);
             restored.extend([10, 0]);
             restored.extend(crate::crc64::crc64(&restored).to_le_bytes());
-            assert_eq!(server.call(&[b"RESTORE", b"k", b"0", &restored, b"REPLACE"]), b"OK", "seed {seed}");
-            assert_eq!(server.call(&[b"GET", b"k"]), bytes, "seed {seed}");
+            assert_eq!(server.text(&[b"RESTORE", b"k", b"0", &restored, b"REPLACE"]), b"OK", "seed {seed}");
+            assert_eq!(server.text(&[b"GET", b"k"]), bytes, "seed {seed}");
         }
         let (ours, theirs) = compressed;
         assert!(theirs > 100_000 && ours * 10 <= theirs * 11, "{ours} bytes against {theirs}");

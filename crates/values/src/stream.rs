@@ -145,9 +145,9 @@ impl Stream {
         self.groups.iter()
     }
 
-    /// Groups in the order of their names, from the one with this index on.
-    pub fn groups_from(&self, index: usize) -> impl Iterator<Item = &Group> {
-        self.groups.iter_from(index)
+    /// As [`groups`](Self::groups), from the group of this number on.
+    pub fn groups_from(&self, number: usize) -> impl Iterator<Item = &Group> {
+        self.groups.iter_from(number)
     }
 
     /// The group with this name.

@@ -1,10 +1,8 @@
 //! Streams against a model of maps, and their listpacks against those of a real redis-server.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 
+use sessile_oracle::Oracle;
 use sessile_values::listpack::Listpack;
 use sessile_values::stream::{Entry, Keep, StreamId};
 use sessile_values::{Limits, Stream};
@@ -267,61 +265,6 @@ fn foreign_nodes_are_checked() {
     assert!(refused > 100 && taken > 100, "{refused} {taken}");
 }
 
-struct Oracle {
-    server: Child,
-    stream: BufReader<TcpStream>,
-    dir: std::path::PathBuf,
-}
-
-impl Oracle {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let dir = std::env::temp_dir().join(format!("sessile-values-stream-{port}"));
-        std::fs::create_dir_all(&dir).expect("a directory for the server");
-        let options = ["--save", "", "--appendonly", "no", "--rdbcompression", "no", "--dir"];
-        let server = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(options)
-            .arg(&dir)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let stream = loop {
-            // It listens once it can answer, and until then the kernel refuses at once.
-            match TcpStream::connect(("127.0.0.1", port)) {
-                Ok(stream) => break BufReader::new(stream),
-                Err(_) => std::thread::yield_now(),
-            }
-        };
-        Self { server, stream, dir }
-    }
-
-    fn call(&mut self, args: &[&[u8]]) -> Vec<u8> {
-        let mut request = format!("*{}\r\n", args.len()).into_bytes();
-        for arg in args {
-            request.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
-            request.extend_from_slice(arg);
-            request.extend_from_slice(b"\r\n");
-        }
-        self.stream.get_mut().write_all(&request).expect("the server takes requests");
-        let mut line = String::new();
-        self.stream.read_line(&mut line).expect("the server replies");
-        let Some(len) = line.strip_prefix('$') else { return line.into_bytes() };
-        let mut reply = vec![0; len.trim().parse::<usize>().expect("a length") + 2];
-        self.stream.read_exact(&mut reply).expect("the server replies");
-        reply.truncate(reply.len() - 2);
-        reply
-    }
-}
-
-impl Drop for Oracle {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
 /// A DUMP payload being read.
 struct Payload<'a>(&'a [u8]);
 
@@ -361,7 +304,8 @@ impl<'a> Payload<'a> {
 
 #[test]
 fn listpacks_are_those_of_redis() {
-    let mut oracle = Oracle::start();
+    let server = Oracle::start(&["--rdbcompression", "no"]);
+    let mut oracle = server.connect();
     for seed in 0..6 {
         println!("seed {seed}");
         let mut rng = Rng(1000 + seed);
@@ -379,8 +323,8 @@ fn listpacks_are_those_of_redis() {
             b"stream-node-max-bytes",
             bytes.as_bytes(),
         ];
-        assert_eq!(oracle.call(&config), b"+OK\r\n");
-        oracle.call(&[b"flushall"]);
+        assert_eq!(oracle.text(&config), b"OK");
+        oracle.text(&[b"flushall"]);
         let (mut stream, mut model) = (Stream::default(), Model::default());
         for _ in 0..400 {
             let before = (model.entries.clone(), model.last);
@@ -389,16 +333,16 @@ fn listpacks_are_those_of_redis() {
                 let id = model.last.to_string();
                 let mut request: Vec<&[u8]> = vec![b"xadd", b"s", id.as_bytes()];
                 request.extend(model.entries[&model.last].iter().map(Vec::as_slice));
-                assert_eq!(oracle.call(&request), id.as_bytes());
+                assert_eq!(oracle.text(&request), id.as_bytes());
             } else if model.entries.len() + 1 == before.0.len() {
                 let gone = before.0.keys().find(|id| !model.entries.contains_key(id)).expect("one is gone");
-                assert_eq!(oracle.call(&[b"xdel", b"s", gone.to_string().as_bytes()]), b":1\r\n");
+                assert_eq!(oracle.text(&[b"xdel", b"s", gone.to_string().as_bytes()]), b"1");
             } else if model.entries.len() < before.0.len() {
                 let keep = model.entries.len().to_string();
-                oracle.call(&[b"xtrim", b"s", b"maxlen", keep.as_bytes()]);
+                oracle.text(&[b"xtrim", b"s", b"maxlen", keep.as_bytes()]);
             }
         }
-        let payload = oracle.call(&[b"dump", b"s"]);
+        let payload = oracle.text(&[b"dump", b"s"]);
         let own: Vec<_> = stream.nodes().map(|(id, pack)| (id, pack.as_bytes().to_vec())).collect();
         assert_eq!(own, Payload(&payload).nodes());
     }

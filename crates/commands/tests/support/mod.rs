@@ -1,14 +1,12 @@
 //! Runs lines of commands here and on a real redis-server, and compares the replies byte for byte.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command as Process, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sessile_command::{
     Attempt, Command, Error, Flow, Frame, OwnedArgs, Proto, ReadCx, Reply, Rng, Run, Txn, WriteCx,
 };
 use sessile_keyspace::{Durability, Keyspace};
+use sessile_oracle::{Connection, Oracle};
 use sessile_values::HashKey;
 
 /// Runs `lines` on both sides and compares each reply. Words are parted by spaces; `""` is the empty one. A line
@@ -24,48 +22,21 @@ pub(crate) struct Pair {
     txn: Txn,
     rng: Rng,
     proto: Proto,
-    server: Child,
-    link: BufReader<TcpStream>,
-    dir: std::path::PathBuf,
+    link: Connection,
+    _server: Oracle,
 }
 
 impl Pair {
     /// Starts the server; the keyspace is empty.
     pub(crate) fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let dir = std::env::temp_dir().join(format!("sessile-commands-{port}"));
-        std::fs::create_dir_all(&dir).expect("a directory for the server");
-        let server = Process::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--dir",
-            ])
-            .arg(&dir)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let link = loop {
-            // Until it listens, the kernel refuses at once.
-            match TcpStream::connect(("127.0.0.1", port)) {
-                Ok(link) => break BufReader::new(link),
-                Err(_) => std::thread::yield_now(),
-            }
-        };
+        let server = Oracle::start(&[]);
         Self {
             keyspace: Keyspace::new(16, HashKey(1, 2)),
             txn: Txn::new(false, Durability::Durable),
             rng: Rng::new(1),
             proto: Proto::Resp2,
-            server,
-            link,
-            dir,
+            link: server.connect(),
+            _server: server,
         }
     }
 
@@ -128,41 +99,7 @@ impl Pair {
 
     /// The server's reply to a command.
     pub(crate) fn theirs(&mut self, words: &[&[u8]]) -> Vec<u8> {
-        let mut request = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            request.extend_from_slice(word);
-            request.extend_from_slice(b"\r\n");
-        }
-        self.link.get_mut().write_all(&request).expect("the server takes requests");
-        let mut reply = Vec::new();
-        self.read_reply(&mut reply);
-        reply
-    }
-
-    fn read_reply(&mut self, reply: &mut Vec<u8>) {
-        let start = reply.len();
-        self.link.read_until(b'\n', reply).expect("the server replies");
-        let line = String::from_utf8_lossy(&reply[start + 1..]).trim().to_owned();
-        let len = line.parse::<i64>().unwrap_or(-1).max(0) as usize;
-        match reply[start] {
-            b'$' | b'=' if line != "-1" => {
-                let mut text = vec![0; len + 2];
-                self.link.read_exact(&mut text).expect("the server replies");
-                reply.extend_from_slice(&text);
-            }
-            b'*' | b'~' | b'>' => (0..len).for_each(|_| self.read_reply(reply)),
-            b'%' => (0..2 * len).for_each(|_| self.read_reply(reply)),
-            _ => {}
-        }
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
+        self.link.raw(words)
     }
 }
 

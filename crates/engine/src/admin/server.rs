@@ -112,6 +112,9 @@ fn shutdown(engine: &mut Engine, conn: ConnId, args: Args<'_>, _: &mut Reply<'_>
             _ => return Err(Error::SYNTAX),
         }
     }
+    if engine.has_open_transaction() && save != Some(false) {
+        return Err(crate::scripts::busy());
+    }
     // The client sees its connection end, as it does with Redis: there is no reply to a stop that works.
     engine.session_mut(conn).waiting = Some(Waiting { what: Awaited::Stop, deadline_ms: 0 });
     engine.actions.push(Action::Shutdown { save, force });
@@ -148,7 +151,7 @@ fn waitaof(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_
     // What a relaxed class only wrote is waited for as well: the question is what is durable.
     let gate = Gate { written: 0, durable: seen.durable.max(seen.written) };
     let durable = gate.passes(engine.keyspace.pending.progress());
-    if durable && replicas == 0 || engine.session_mut(conn).multi.is_some() {
+    if durable && replicas == 0 || engine.session_mut(conn).in_exec {
         out.array(2);
         out.int(i64::from(durable));
         out.int(0);

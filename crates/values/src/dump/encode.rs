@@ -15,6 +15,8 @@ pub(super) const INT_TEXT_MAX: usize = 11;
 pub struct Encoder<'a> {
     pub(super) out: &'a mut Vec<u8>,
     compress: bool,
+    /// Everything that is known is written, which Redis 7.0 may be unable to read.
+    pub(super) exact: bool,
 }
 
 /// Appends a string, uncompressed.
@@ -32,11 +34,16 @@ pub fn encode_value(value: &Value, out: &mut Vec<u8>) {
     Encoder::new(out, false).value(value);
 }
 
+/// As [`encode_value`], with what the version of payloads has no place for. For effects: it never leaves the node.
+pub fn encode_exact(value: &Value, out: &mut Vec<u8>) {
+    Encoder { exact: true, ..Encoder::new(out, false) }.value(value);
+}
+
 impl<'a> Encoder<'a> {
     /// Appends to `out`. `compress`: strings and nodes beyond 20 bytes take their LZF form where that is shorter.
     /// It costs time on whichever thread encodes, so the journal does without.
     pub fn new(out: &'a mut Vec<u8>, compress: bool) -> Self {
-        Self { out, compress }
+        Self { out, compress, exact: false }
     }
 
     /// Appends the payload of a string.

@@ -26,7 +26,7 @@ const RAW_ID_BYTES: usize = 16;
 
 impl Encoder<'_> {
     pub(super) fn stream(&mut self, stream: &Stream) {
-        self.out.push(kind::STREAM_LISTPACKS_2);
+        self.out.push(if self.exact { kind::STREAM_LISTPACKS_3 } else { kind::STREAM_LISTPACKS_2 });
         put_len(self.out, stream.node_count() as u64);
         let mut part = Some(StreamPart::Node { node: 0 });
         while let Some(it) = part {
@@ -93,6 +93,11 @@ impl Encoder<'_> {
                 };
                 self.string(it.name());
                 self.out.extend_from_slice(&it.seen_ms().to_le_bytes());
+                if self.exact {
+                    // Redis writes -1 for never.
+                    let active_ms = if it.active_ms() == 0 { -1 } else { it.active_ms() as i64 };
+                    self.out.extend_from_slice(&active_ms.to_le_bytes());
+                }
                 put_len(self.out, it.pending_len() as u64);
                 Some(StreamPart::ConsumerPending { group, consumer, from: StreamId::MIN })
             }

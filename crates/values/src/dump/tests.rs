@@ -5,10 +5,10 @@ use super::{
     BadDump, BadPayload, Encoder, Loaded, Portions, decode, decode_prefix, encode_text, kind, open, put_len,
     put_string, seal, take_string,
 };
-use crate::digits::oracle::{Random, Server};
 use crate::intset::BadIntset;
 use crate::listpack::{BadListpack, Listpack};
 use crate::value::{HashKey, Limits, Value};
+use sessile_oracle::{Connection, Oracle, Random};
 
 const KEY: HashKey = HashKey(3, 4);
 
@@ -43,16 +43,16 @@ end
 return {type, kept}
 ";
 
-fn view(server: &mut Server, key: &str) -> Vec<u8> {
-    let view = server.call(&[b"EVAL", VIEW.as_bytes(), b"1", key.as_bytes()]);
+fn view(server: &mut Connection, key: &str) -> Vec<u8> {
+    let view = server.text(&[b"EVAL", VIEW.as_bytes(), b"1", key.as_bytes()]);
     assert!(!view.starts_with(b"-"), "{}", String::from_utf8_lossy(&view));
     view
 }
 
-fn restore(server: &mut Server, key: &str, payload: &[u8]) -> Vec<u8> {
+fn restore(server: &mut Connection, key: &str, payload: &[u8]) -> Vec<u8> {
     let mut sealed = payload.to_vec();
     seal(&mut sealed);
-    server.call(&[b"RESTORE", key.as_bytes(), b"0", &sealed, b"REPLACE"])
+    server.text(&[b"RESTORE", key.as_bytes(), b"0", &sealed, b"REPLACE"])
 }
 
 fn encode(loaded: &Loaded, compress: bool) -> Vec<u8> {
@@ -86,8 +86,8 @@ fn server_limits() -> Limits {
 
 /// The value under `k` in the real server says the same after a way through our types and back. True if the bytes
 /// were the same too.
-fn check_round_trip(server: &mut Server, limits: &Limits, context: &str) -> bool {
-    let dump = server.call(&[b"DUMP", b"k"]);
+fn check_round_trip(server: &mut Connection, limits: &Limits, context: &str) -> bool {
+    let dump = server.text(&[b"DUMP", b"k"]);
     let payload = open(&dump).expect("the server's footer is good");
     let loaded = decode(payload, &KEY, limits).unwrap_or_else(|bad| panic!("{context}: {bad}"));
     let expected = view(server, "k");
@@ -131,7 +131,7 @@ fn element(random: &mut Random) -> Vec<u8> {
     }
 }
 
-fn fill(server: &mut Server, random: &mut Random, command: &[&[u8]], count: usize, width: usize) {
+fn fill(server: &mut Connection, random: &mut Random, command: &[&[u8]], count: usize, width: usize) {
     for _ in 0..count {
         let mut words: Vec<Vec<u8>> = command.iter().map(|word| word.to_vec()).collect();
         words.extend((0..width).map(|_| element(random)));
@@ -140,27 +140,27 @@ fn fill(server: &mut Server, random: &mut Random, command: &[&[u8]], count: usiz
     }
 }
 
-fn fill_stream(server: &mut Server, random: &mut Random, count: usize) {
+fn fill_stream(server: &mut Connection, random: &mut Random, count: usize) {
     for n in 1..=count {
         let id = format!("{}-{}", n / 3 + 1, n % 3);
         let (name, value) = (element(random), element(random));
         match random.below(3) {
-            0 => server.call(&[b"XADD", b"k", id.as_bytes(), b"same", &value]),
-            1 => server.call(&[b"XADD", b"k", id.as_bytes(), b"same", &value, &name, b"v"]),
-            _ => server.call(&[b"XADD", b"k", id.as_bytes(), &name, &value]),
+            0 => server.text(&[b"XADD", b"k", id.as_bytes(), b"same", &value]),
+            1 => server.text(&[b"XADD", b"k", id.as_bytes(), b"same", &value, &name, b"v"]),
+            _ => server.text(&[b"XADD", b"k", id.as_bytes(), &name, &value]),
         };
         if random.below(5) == 0 {
             let gone = format!("{}-{}", random.below(n / 3 + 1) + 1, random.below(3));
-            server.call(&[b"XDEL", b"k", gone.as_bytes()]);
+            server.text(&[b"XDEL", b"k", gone.as_bytes()]);
         }
     }
     for group in ["g1", "g2", "a"].iter().take(random.below(4)) {
         let group = group.as_bytes();
-        server.call(&[b"XGROUP", b"CREATE", b"k", group, b"0"]);
-        server.call(&[b"XGROUP", b"CREATECONSUMER", b"k", group, b"idle"]);
+        server.text(&[b"XGROUP", b"CREATE", b"k", group, b"0"]);
+        server.text(&[b"XGROUP", b"CREATECONSUMER", b"k", group, b"idle"]);
         for consumer in [&b"c1"[..], b"c2", b"12"] {
             let some = random.below(20).to_string();
-            server.call(&[
+            server.text(&[
                 b"XREADGROUP",
                 b"GROUP",
                 group,
@@ -172,25 +172,25 @@ fn fill_stream(server: &mut Server, random: &mut Random, count: usize) {
                 b">",
             ]);
         }
-        server.call(&[b"XACK", b"k", group, b"1-1", b"2-0", b"3-1"]);
+        server.text(&[b"XACK", b"k", group, b"1-1", b"2-0", b"3-1"]);
     }
 }
 
 /// Makes a random value under `k`; true if there is one.
-fn make(server: &mut Server, random: &mut Random) -> bool {
-    server.call(&[b"DEL", b"k"]);
+fn make(server: &mut Connection, random: &mut Random) -> bool {
+    server.text(&[b"DEL", b"k"]);
     let count = [1, 3, 20, 130, 600][random.below(5)];
     match random.below(7) {
         0 => {
             let text = element(random);
-            server.call(&[b"SET", b"k", &text]);
+            server.text(&[b"SET", b"k", &text]);
         }
         1 => fill(server, random, &[b"RPUSH", b"k"], count, 1),
         2 => fill(server, random, &[b"SADD", b"k"], count, 1),
         3 => {
             for _ in 0..count {
                 let n = (random.integer() >> (random.below(3) * 24)).to_string();
-                server.call(&[b"SADD", b"k", n.as_bytes()]);
+                server.text(&[b"SADD", b"k", n.as_bytes()]);
             }
         }
         4 => fill(server, random, &[b"HSET", b"k"], count, 2),
@@ -203,27 +203,28 @@ fn make(server: &mut Server, random: &mut Random) -> bool {
                     _ => format!("{}", random.below(100_000) as f64 / 7.0),
                 };
                 let member = element(random);
-                server.call(&[b"ZADD", b"k", score.as_bytes(), &member]);
+                server.text(&[b"ZADD", b"k", score.as_bytes(), &member]);
             }
         }
         _ => fill_stream(server, random, count),
     }
-    server.call(&[b"EXISTS", b"k"]) == b"1"
+    server.text(&[b"EXISTS", b"k"]) == b"1"
 }
 
 #[test]
 fn the_real_servers_dumps_come_and_go() {
-    let mut server = Server::start();
-    server.call(&[b"CONFIG", b"SET", b"sanitize-dump-payload", b"yes"]);
+    let oracle = Oracle::start(&[]);
+    let mut server = oracle.connect();
+    server.text(&[b"CONFIG", b"SET", b"sanitize-dump-payload", b"yes"]);
     for seed in 0..120 {
         let mut random = Random::new(seed);
         let compress = seed % 3 == 0;
         let setting: &[u8] = if compress { b"yes" } else { b"no" };
-        server.call(&[b"CONFIG", b"SET", b"rdbcompression", setting]);
+        server.text(&[b"CONFIG", b"SET", b"rdbcompression", setting]);
         if make(&mut server, &mut random) {
             let context = format!("seed {seed}");
             let same = check_round_trip(&mut server, &server_limits(), &context);
-            let encoding = server.call(&[b"OBJECT", b"ENCODING", b"k"]);
+            let encoding = server.text(&[b"OBJECT", b"ENCODING", b"k"]);
             // Only these have an order of their own; all others come back byte for byte.
             assert!(same || compress || encoding == b"hashtable", "{context}: {}", encoding.escape_ascii());
             check_round_trip(&mut server, &small_limits(), &context);
@@ -362,8 +363,9 @@ fn old_payloads(random: &mut Random) -> Vec<Vec<u8>> {
 
 #[test]
 fn old_encodings_are_read_as_the_real_server_reads_them() {
-    let mut server = Server::start();
-    server.call(&[b"CONFIG", b"SET", b"sanitize-dump-payload", b"yes"]);
+    let oracle = Oracle::start(&[]);
+    let mut server = oracle.connect();
+    server.text(&[b"CONFIG", b"SET", b"sanitize-dump-payload", b"yes"]);
     for seed in 0..60 {
         let mut random = Random::new(seed);
         for payload in old_payloads(&mut random) {
@@ -425,7 +427,8 @@ fn stream_tail(number: u8) -> Vec<u8> {
 
 #[test]
 fn every_version_of_streams_is_read() {
-    let mut server = Server::start();
+    let oracle = Oracle::start(&[]);
+    let mut server = oracle.connect();
     for number in [kind::STREAM_LISTPACKS, kind::STREAM_LISTPACKS_2, kind::STREAM_LISTPACKS_3] {
         let payload = stream_payload(number, &stream_tail(number));
         let loaded = decode(&payload, &KEY, &Limits::default()).unwrap_or_else(|bad| panic!("{bad}"));
@@ -556,15 +559,16 @@ fn prefixes_say_how_long_they_are() {
 /// Damaged payloads are refused, or they are values that the real server takes in turn, after its deepest checks.
 #[test]
 fn damage_is_refused_or_harmless() {
-    let mut server = Server::start();
-    server.call(&[b"CONFIG", b"SET", b"sanitize-dump-payload", b"yes"]);
+    let oracle = Oracle::start(&[]);
+    let mut server = oracle.connect();
+    server.text(&[b"CONFIG", b"SET", b"sanitize-dump-payload", b"yes"]);
     let mut payloads = vec![stream_payload(21, &stream_tail(21)), stream_payload(15, &stream_tail(15))];
     for seed in 0..30 {
         let mut random = Random::new(seed);
         payloads.extend(old_payloads(&mut random));
         for _ in 0..3 {
             if make(&mut server, &mut random) {
-                let dump = server.call(&[b"DUMP", b"k"]);
+                let dump = server.text(&[b"DUMP", b"k"]);
                 payloads.push(open(&dump).expect("the server's footer is good").to_vec());
             }
         }

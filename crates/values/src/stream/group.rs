@@ -180,9 +180,9 @@ impl Group {
         self.state.consumers.iter()
     }
 
-    /// Consumers in the order of their names, from the one with this index on.
-    pub fn consumers_from(&self, index: usize) -> impl Iterator<Item = &Consumer> {
-        self.state.consumers.iter_from(index)
+    /// As [`consumers`](Self::consumers), from the consumer of this number on.
+    pub fn consumers_from(&self, number: usize) -> impl Iterator<Item = &Consumer> {
+        self.state.consumers.iter_from(number)
     }
 
     /// The consumer with this name.
