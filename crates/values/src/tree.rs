@@ -46,8 +46,12 @@ pub trait Item: Clone {
 }
 
 /// A counted, copy-on-write B+ tree.
+/// One word wide, so that small values, which have no tree, are small too.
 #[derive(Clone)]
-pub struct Tree<T: Item> {
+pub struct Tree<T: Item>(Box<Head<T>>);
+
+#[derive(Clone)]
+struct Head<T: Item> {
     root: Rc<Node<T>>,
     items: usize,
     weight: usize,
@@ -89,7 +93,8 @@ impl Path {
 
 impl<T: Item> Default for Tree<T> {
     fn default() -> Self {
-        Self { root: Rc::new(Node::Leaf(Vec::new())), items: 0, weight: 0, item_bytes: 0, nodes: 1 }
+        let root = Rc::new(Node::Leaf(Vec::new()));
+        Self(Box::new(Head { root, items: 0, weight: 0, item_bytes: 0, nodes: 1 }))
     }
 }
 
@@ -101,34 +106,37 @@ impl<T: Item> Tree<T> {
 
     /// Number of items.
     pub fn len(&self) -> usize {
-        self.items
+        self.0.items
     }
 
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.items == 0
+        self.0.items == 0
     }
 
     /// Sum of the items' weights.
     pub fn weight(&self) -> usize {
-        self.weight
+        self.0.weight
     }
 
     /// Memory of nodes and items, as the allocator counts it.
     pub fn heap_bytes(&self) -> usize {
+        let head = allocated(size_of::<Head<T>>());
         let node = allocated(16 + size_of::<Node<T>>());
-        if self.items == 0 {
+        if self.0.items == 0 {
             // The only node has no room for items yet.
-            return node;
+            return head + node;
         }
         let leaf = node + allocated(FANOUT * size_of::<T>());
-        self.nodes * leaf + self.nodes / FANOUT * allocated(FANOUT * size_of::<Child<T>>()) + self.item_bytes
+        head + self.0.nodes * leaf
+            + self.0.nodes / FANOUT * allocated(FANOUT * size_of::<Child<T>>())
+            + self.0.item_bytes
     }
 
     /// The first place whose key is at least `key`; `Ok` if it is equal. The path may stand behind a leaf's last item.
     pub fn find(&self, key: T::Key<'_>) -> Result<Path, Path> {
         let mut path = Path::ROOT;
-        let mut node = &*self.root;
+        let mut node = &*self.0.root;
         loop {
             match node {
                 Node::Inner(children) => {
@@ -170,7 +178,7 @@ impl<T: Item> Tree<T> {
     }
 
     fn before(&self, path: Path, child: impl Fn(&Child<T>) -> usize, item: impl Fn(&T) -> usize) -> usize {
-        let mut node = &*self.root;
+        let mut node = &*self.0.root;
         let mut sum = 0;
         for &step in path.steps() {
             match node {
@@ -201,7 +209,7 @@ impl<T: Item> Tree<T> {
         item: impl Fn(&T) -> usize,
     ) -> (Path, usize) {
         let mut path = Path::ROOT;
-        let mut node = &*self.root;
+        let mut node = &*self.0.root;
         loop {
             match node {
                 Node::Inner(children) => {
@@ -228,7 +236,7 @@ impl<T: Item> Tree<T> {
 
     /// The item at `path`, if the path stands on one.
     pub fn at(&self, path: Path) -> Option<&T> {
-        let mut node = &*self.root;
+        let mut node = &*self.0.root;
         for &step in path.steps() {
             match node {
                 Node::Inner(children) => node = &children[step as usize].node,
@@ -240,7 +248,7 @@ impl<T: Item> Tree<T> {
 
     /// Item number `index`.
     pub fn nth(&self, index: usize) -> Option<&T> {
-        if index >= self.items { None } else { self.at(self.path_at(index)) }
+        if index >= self.0.items { None } else { self.at(self.path_at(index)) }
     }
 
     /// The first item.
@@ -250,12 +258,12 @@ impl<T: Item> Tree<T> {
 
     /// The last item.
     pub fn last(&self) -> Option<&T> {
-        self.items.checked_sub(1).and_then(|i| self.nth(i))
+        self.0.items.checked_sub(1).and_then(|i| self.nth(i))
     }
 
     /// Items from number `index` on; `rev()` is not offered, see [`Tree::iter_back`].
     pub fn iter_from(&self, index: usize) -> Iter<'_, T> {
-        Iter::new(self, index, self.items.saturating_sub(index))
+        Iter::new(self, index, self.0.items.saturating_sub(index))
     }
 
     /// All items in order.
@@ -287,7 +295,7 @@ impl<T: Item> Tree<T> {
 
     /// Appends behind the last item; the caller vouches for the order.
     pub fn push(&mut self, item: T) {
-        self.insert_at(self.path_at(self.items), item);
+        self.insert_at(self.path_at(self.0.items), item);
     }
 
     /// Puts another item, of equal key, in an item's place and returns the old one.
@@ -300,29 +308,29 @@ impl<T: Item> Tree<T> {
     /// # Panics
     /// If the path stands on no item.
     pub fn update_at<R>(&mut self, path: Path, edit: impl FnOnce(&mut T) -> R) -> R {
-        let (result, weight, bytes) = Rc::make_mut(&mut self.root).update(path.steps(), |item| {
+        let (result, weight, bytes) = Rc::make_mut(&mut self.0.root).update(path.steps(), |item| {
             let (weight, bytes) = (item.weight() as isize, item.heap_bytes() as isize);
             let result = edit(item);
             (result, item.weight() as isize - weight, item.heap_bytes() as isize - bytes)
         });
-        self.weight = self.weight.wrapping_add_signed(weight);
-        self.item_bytes = self.item_bytes.wrapping_add_signed(bytes);
+        self.0.weight = self.0.weight.wrapping_add_signed(weight);
+        self.0.item_bytes = self.0.item_bytes.wrapping_add_signed(bytes);
         result
     }
 
     /// Inserts before the item at `path`.
     pub fn insert_at(&mut self, path: Path, item: T) {
-        self.items += 1;
-        self.weight += item.weight();
-        self.item_bytes += item.heap_bytes();
-        let root = Rc::make_mut(&mut self.root);
-        let Some(right) = root.insert(path.steps(), item, &mut self.nodes) else { return };
+        self.0.items += 1;
+        self.0.weight += item.weight();
+        self.0.item_bytes += item.heap_bytes();
+        let root = Rc::make_mut(&mut self.0.root);
+        let Some(right) = root.insert(path.steps(), item, &mut self.0.nodes) else { return };
         let right = Child::of(right);
         let left = std::mem::replace(root, Node::Inner(Vec::with_capacity(FANOUT)));
         if let Node::Inner(children) = root {
             children.extend([Child::of(left), right]);
         }
-        self.nodes += 1;
+        self.0.nodes += 1;
     }
 
     /// Removes the item at `path`.
@@ -330,24 +338,24 @@ impl<T: Item> Tree<T> {
     /// # Panics
     /// If the path stands on no item.
     pub fn remove_at(&mut self, path: Path) -> T {
-        let item = Rc::make_mut(&mut self.root).remove(path.steps(), &mut self.nodes);
-        self.items -= 1;
-        self.weight -= item.weight();
-        self.item_bytes -= item.heap_bytes();
+        let item = Rc::make_mut(&mut self.0.root).remove(path.steps(), &mut self.0.nodes);
+        self.0.items -= 1;
+        self.0.weight -= item.weight();
+        self.0.item_bytes -= item.heap_bytes();
         loop {
-            let only = match &*self.root {
+            let only = match &*self.0.root {
                 Node::Inner(children) if children.len() == 1 => Rc::clone(&children[0].node),
                 _ => break,
             };
-            self.root = only;
-            self.nodes -= 1;
+            self.0.root = only;
+            self.0.nodes -= 1;
         }
         item
     }
 
     /// Takes the tree apart a few nodes at a time, so that freeing a large value never stalls.
     pub fn dismantle(self) -> Dismantle<T> {
-        Dismantle { stack: vec![self.root] }
+        Dismantle { stack: vec![self.0.root] }
     }
 }
 
@@ -355,7 +363,7 @@ impl<T: Item<Sep = T>> Tree<T> {
     /// Number of items before the first for which `below` is false, in one descent; `below` must be true for a prefix
     /// of the order only, separators of removed items included. Needs items that are their own separators.
     pub fn partition(&self, mut below: impl FnMut(&T) -> bool) -> usize {
-        let mut node = &*self.root;
+        let mut node = &*self.0.root;
         let mut before = 0;
         loop {
             match node {
@@ -560,7 +568,7 @@ impl<'a, T: Item> Iter<'a, T> {
     fn new(tree: &'a Tree<T>, index: usize, left: usize) -> Self {
         let mut iter = Iter { stack: Vec::new(), leaf: &[], left };
         let path = tree.path_at(index);
-        let mut node = &*tree.root;
+        let mut node = &*tree.0.root;
         for &step in path.steps() {
             match node {
                 Node::Inner(children) => {
@@ -616,7 +624,7 @@ impl<'a, T: Item> IterBack<'a, T> {
             return iter;
         }
         let path = tree.path_at(index.min(tree.len() - 1));
-        let mut node = &*tree.root;
+        let mut node = &*tree.0.root;
         for &step in path.steps() {
             match node {
                 Node::Inner(children) => {
@@ -718,7 +726,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(tree.nodes, count(&tree.root), "node count");
+        assert_eq!(tree.0.nodes, count(&tree.0.root), "node count");
     }
 
     /// Random edits beside a sorted vector; now and then a clone is kept, which later edits must not change.
@@ -772,7 +780,7 @@ mod tests {
         for i in 0..10_000 {
             tree.push(Num(i, 3));
         }
-        assert!(tree.nodes < 10_000 / FANOUT + 20, "appending leaves full nodes behind");
+        assert!(tree.0.nodes < 10_000 / FANOUT + 20, "appending leaves full nodes behind");
         for position in [0, 1, 2, 3, 29_998, 15_001] {
             let (path, offset) = tree.path_at_weight(position);
             assert_eq!((tree.at(path).map(|n| n.0), offset), (Some(position as u64 / 3), position % 3));
@@ -786,7 +794,7 @@ mod tests {
         for i in 0..10_000 {
             tree.push(Num(i, 1));
         }
-        let nodes = tree.nodes;
+        let nodes = tree.0.nodes;
         let mut apart = tree.dismantle();
         let mut turns = 1;
         while apart.free(10) {

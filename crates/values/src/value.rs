@@ -80,6 +80,10 @@ pub enum Value {
     Stream(Box<Stream>),
 }
 
+/// Every small collection pays for this: it is a listpack wide.
+const _: () =
+    assert!(size_of::<Value>() <= 32, "a value's box is of the smallest class that holds a listpack");
+
 impl Value {
     /// The name that TYPE gives.
     pub fn type_name(&self) -> &'static str {
