@@ -23,6 +23,11 @@ impl Clock {
         Self { now_ms: now.wall_ms.max(last_record_ms), boot_ms: now.boot_ms, wall_ms: now.wall_ms }
     }
 
+    /// Notes a record's time, which may be ahead of the wall clock: time never goes back.
+    pub fn has_been(&mut self, record_ms: u64) {
+        self.now_ms = self.now_ms.max(record_ms);
+    }
+
     /// Advances by what has passed, or jumps to the wall clock where that is ahead.
     pub fn advance(&mut self, now: Now) {
         let passed_ms = now.boot_ms.saturating_sub(self.boot_ms);
@@ -58,5 +63,12 @@ mod tests {
         check(9000, 13, 9000, 0);
         check(100, 20, 9007, 8907);
         check(100, 20, 9007, 8907);
+        // A machine that has been up for a hundred days: only what passes from now on counts.
+        let mut clock = Clock::start(Now { wall_ms: 1000, boot_ms: 8_640_000_000 }, 0);
+        clock.has_been(5000);
+        clock.advance(Now { wall_ms: 1001, boot_ms: 8_640_000_001 });
+        assert_eq!((clock.now_ms(), clock.ahead_ms()), (5001, 4000));
+        clock.has_been(4000);
+        assert_eq!(clock.now_ms(), 5001);
     }
 }

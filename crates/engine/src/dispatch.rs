@@ -318,7 +318,7 @@ impl Engine {
         let lap_us = self.lap_us.take();
         let began_us = lap_us.unwrap_or_else(self.stopwatch_us);
         self.txn.observing = self.observing();
-        let mut out = std::mem::take(self.session_mut(conn).output.buffer());
+        let mut out = self.session_mut(conn).output.lend();
         let (ended, gate) = self.call(conn, entry, args, attempt, &mut out);
         if let Some(session) = self.sessions[conn].as_deref_mut() {
             session.output.give_back(out);

@@ -210,10 +210,7 @@ impl Engine {
     pub fn recovered_up_to(&mut self, last_lsn: u64, time_ms: u64) {
         self.txn.lsn = self.txn.lsn.max(last_lsn + 1);
         self.handed_lsn = self.txn.lsn - 1;
-        let now = Now { wall_ms: self.clock.now_ms() - self.clock.ahead_ms(), boot_ms: 0 };
-        if time_ms > self.clock.now_ms() {
-            self.clock = Clock::start(now, time_ms);
-        }
+        self.clock.has_been(time_ms);
         let gate = Gate { written: last_lsn, durable: last_lsn };
         self.keyspace.pending.advance(gate);
     }

@@ -19,7 +19,12 @@ pub struct Output {
     sent: usize,
     /// Bytes that ever left before `bytes[0]`, so that marks need no shifting.
     base: u64,
+    /// By place: what stands behind a mark waits for it and for all before it.
     marks: VecDeque<(u64, Gate)>,
+    /// The buffer is lent to a command of this connection, which writes its reply there.
+    lent: bool,
+    /// Pushes that came meanwhile: they stand behind the reply.
+    aside: Vec<(Vec<u8>, Gate)>,
 }
 
 impl Output {
@@ -33,10 +38,20 @@ impl Output {
         &mut self.bytes
     }
 
-    /// Returns the buffer that was taken for writing, with whatever arrived in between behind it.
-    pub fn give_back(&mut self, mut bytes: Vec<u8>) {
-        bytes.append(&mut self.bytes);
+    /// Lends the buffer to a command, which appends its reply. Until it is given back nothing can leave.
+    pub fn lend(&mut self) -> Vec<u8> {
+        debug_assert!(!self.lent, "a connection runs one command at a time");
+        self.lent = true;
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Returns the buffer that was lent, with whatever was pushed meanwhile behind the reply.
+    pub fn give_back(&mut self, bytes: Vec<u8>) {
+        self.lent = false;
         self.bytes = bytes;
+        for (push, gate) in std::mem::take(&mut self.aside) {
+            self.push(&push, gate);
+        }
     }
 
     /// Drops what was written since `start`.
@@ -52,16 +67,22 @@ impl Output {
         if gate == Gate::OPEN || start == self.end() {
             return;
         }
-        if let Some(&(_, last)) = self.marks.back()
-            && last.and(gate) == last
-        {
-            return;
+        // Pushes that a command caused were marked before its own reply, which stands in front of them.
+        let behind = self.marks.iter().rev().take_while(|&&(place, _)| place > start).count();
+        let at = self.marks.len() - behind;
+        let covered =
+            at.checked_sub(1).is_some_and(|before| self.marks[before].1.and(gate) == self.marks[before].1);
+        if !covered {
+            self.marks.insert(at, (start, gate));
         }
-        self.marks.push_back((start, gate));
     }
 
     /// Adds a whole reply or push.
     pub fn push(&mut self, reply: &[u8], gate: Gate) {
+        if self.lent {
+            self.aside.push((reply.to_vec(), gate));
+            return;
+        }
         let start = self.end();
         self.bytes.extend_from_slice(reply);
         self.gate_from(start, gate);
@@ -82,6 +103,9 @@ impl Output {
 
     /// The bytes that may leave now.
     pub fn released(&self) -> &[u8] {
+        if self.lent {
+            return &[];
+        }
         let end = self.marks.front().map_or(self.bytes.len(), |(start, _)| (start - self.base) as usize);
         &self.bytes[self.sent..end]
     }
@@ -114,7 +138,7 @@ impl Output {
 
     /// Bytes not yet sent.
     pub fn len(&self) -> usize {
-        // While a command of this connection writes, the buffer is lent to it and there may be less than was sent.
+        // While the buffer is lent there may be less than was sent.
         self.bytes.len().saturating_sub(self.sent)
     }
 
@@ -125,7 +149,9 @@ impl Output {
 
     /// Memory behind the output.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity() + self.marks.capacity() * size_of::<(u64, Gate)>()
+        self.aside.iter().map(|(push, _)| push.capacity()).sum::<usize>()
+            + self.bytes.capacity()
+            + self.marks.capacity() * size_of::<(u64, Gate)>()
     }
 }
 
@@ -156,6 +182,32 @@ mod tests {
         assert_eq!(output.released(), b"d!");
         output.consume(2);
         assert!(output.is_empty() && output.advance(Gate::OPEN));
+    }
+
+    #[test]
+    fn a_reply_waits_though_its_pushes_were_marked_before_it() {
+        let mut output = Output::default();
+        let start = output.end();
+        let mut lent = output.lend();
+        lent.extend_from_slice(b"reply ");
+        output.push(b"during ", durable(5));
+        assert_eq!(output.released(), b"", "nothing leaves while the buffer is lent");
+        output.give_back(lent);
+        output.push(b"after", durable(5));
+        output.gate_from(start, durable(5));
+        assert_eq!(output.released(), b"");
+        assert!(!output.advance(durable(4)));
+        assert_eq!(output.released(), b"");
+        assert!(output.advance(durable(5)));
+        assert_eq!(output.released(), b"reply during after");
+        // A reply that waits for less leaves before what it caused.
+        output.consume(18);
+        let start = output.end();
+        output.buffer().extend_from_slice(b"reply ");
+        output.push(b"push", durable(9));
+        output.gate_from(start, durable(7));
+        assert!(!output.advance(durable(7)));
+        assert_eq!(output.released(), b"reply ");
     }
 
     #[test]

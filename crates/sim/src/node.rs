@@ -111,7 +111,7 @@ fn engine_for(mode: Mode, seed: u64, now: Now) -> Engine {
 impl Node {
     /// Starts on what a journal holds; the model is empty, so it must hold nothing.
     pub fn start(image: &Image, mode: Mode, seed: u64) -> Result<Self, String> {
-        let now = Now { wall_ms: 1_700_000_000_000, boot_ms: 5_000 };
+        let now = Now { wall_ms: 1_700_000_000_000, boot_ms: 8_640_000_000 };
         let mut engine = engine_for(mode, seed, now);
         let (journal, recovery) =
             image.open(seed, &mut |b| engine.recover(b.bytes, b.last_lsn, b.time_ms))?;
@@ -347,8 +347,9 @@ impl Node {
         let was_ms = self.now_ms();
         let before = self.before();
         self.engine.set_time(self.now);
-        if self.now_ms() < was_ms + boot_ms {
-            return Err(format!("the clock went from {was_ms} to {} in {boot_ms} ms", self.now_ms()));
+        let now_ms = self.now_ms();
+        if now_ms < was_ms + boot_ms || now_ms > (was_ms + boot_ms).max(self.now.wall_ms) {
+            return Err(format!("the clock went from {was_ms} to {now_ms} in {boot_ms} ms"));
         }
         self.after(&before, None)
     }

@@ -17,6 +17,7 @@
 //! | `a_bare_publish_waits_for_nothing` | messages are gated on the newest LSN |
 //! | `a_publish_after_a_write_waits` | `known` is left out of the message's gate |
 //! | `events_and_woken_clients_wait` | `deliver` sends with an open gate; `answered` opens its gate |
+//! | `a_writers_own_events_do_not_let_its_reply_out` | a gate's mark goes behind those of later bytes |
 //! | `an_expiry_seen_waits` | `expire_due` adds no gate |
 //! | `diagnostics_answer_but_keep_their_place` | every reply is gated on the newest LSN; open replies overtake |
 //! | `a_failed_commit_is_an_unknown_outcome` | `set_journal_state` leaves gated output alone |
@@ -326,6 +327,21 @@ fn events_and_woken_clients_wait() {
     let mut stuck =
         check(DURABLE, &[], &[("0 XREAD BLOCK 0 STREAMS x $", Blocks), ("1 XADD x * f v", Waits)]);
     stuck.sees(0, Waits);
+    stuck.settle();
+}
+
+#[test]
+fn a_writers_own_events_do_not_let_its_reply_out() {
+    let lines = [("0 HELLO 3", Leaves("%")), ("0 PSUBSCRIBE *", Leaves(">3")), ("0 SET a 1", Waits)];
+    check(NOTIFYING, &[], &lines).settle();
+    let lines = [
+        ("0 HELLO 3", Leaves("%")),
+        ("0 SUBSCRIBE c", Leaves(">3")),
+        ("1 SET a 1", Waits),
+        ("0 GET a", Waits),
+    ];
+    let mut stuck = check(DURABLE, &[], &lines);
+    stuck.ask("0 PUBLISH c x", Waits);
     stuck.settle();
 }
 
