@@ -255,7 +255,7 @@ fn randomkey(cx: ReadCx<'_>, _args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
         coin.set(rng.next_u64() | 1);
         rng.next_u64()
     };
-    match cx.whole_db(cx.db()).table().sample(&mut random, |entry| !cx.is_due(entry)) {
+    match cx.whole_db(cx.db()).table().sample(&mut random, false, |entry| !cx.is_due(entry)) {
         Some(entry) => out.bulk(entry.key()),
         None => out.null(),
     }

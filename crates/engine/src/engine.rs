@@ -108,6 +108,8 @@ pub struct Engine {
     pub(crate) standing_ms: Option<u64>,
     /// Lines that scripts wrote, with Redis' level 0 to 3.
     pub(crate) log: Vec<(i64, String)>,
+    /// What TIME said last, microseconds since the epoch.
+    pub(crate) told_us: u64,
     /// Nothing runs any more: the node stops once `dump.rdb` is written.
     pub(crate) stopping: bool,
     /// CLIENT PAUSE: until when, and whether only writes wait.
@@ -164,6 +166,7 @@ impl Engine {
             running: None,
             standing_ms: None,
             log: Vec::new(),
+            told_us: 0,
             stopping: false,
             paused_until_ms: 0,
             paused_writes_only: false,
@@ -321,7 +324,7 @@ impl Engine {
             !open
         });
         self.gated.append(&mut gated);
-        self.resume();
+        self.resume(usize::MAX);
     }
 
     /// Says what the journal can do. After a failure, whatever waits for it gets the outcome-unknown error and its

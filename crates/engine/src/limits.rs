@@ -3,22 +3,30 @@
 use sessile_command::{Error, Flags, Frame, WriteCx};
 use sessile_config::MaxmemoryPolicy;
 use sessile_keyspace::{Cause, Effect, Gate};
+use sessile_resp::Args;
 
 use crate::engine::Engine;
 use crate::session::ConnId;
 use crate::table::Entry;
 
-/// Keys that one command may evict before it runs; what is still missing is evicted by the next.
-const EVICTIONS_A_COMMAND: usize = 64;
+/// Keys that one command may evict before it runs, or a turn of the background, beside its share by size.
+const EVICTIONS_A_TURN: usize = 64;
+/// A command may evict a key for so many bytes that it brings: entries are hardly smaller.
+const BYTES_AN_EVICTION: usize = 64;
 
 impl Engine {
     /// Closes a connection whose input is beyond `client-query-buffer-limit`.
     pub(crate) fn limit_input(&mut self, conn: ConnId) {
         let limit = self.settings.input_limit_bytes;
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
-        if session.input.len() as u64 > limit {
+        // What MULTI queued has not run yet either.
+        let queued = session.multi.as_ref().map_or(0, |multi| multi.bytes);
+        let bytes = (session.input.len() + queued) as u64;
+        if bytes > limit {
             session.killed = true;
+            let who = format!("client {} at {}", session.id, session.peer.addr);
             self.stats.input_limit_closed += 1;
+            self.warn(format!("closed {who}: {bytes} bytes of input, more than client-query-buffer-limit"));
             self.mark_ready(conn);
         }
     }
@@ -38,9 +46,18 @@ impl Engine {
         let too_long = over_soft && now_ms - session.soft_since_ms > limit.soft_seconds * 1000;
         if (limit.hard_bytes > 0 && len > limit.hard_bytes) || too_long {
             session.killed = true;
+            let who = format!("client {} at {}", session.id, session.peer.addr);
             self.stats.output_limit_closed += 1;
+            self.warn(format!(
+                "closed {who}: {len} bytes wait to be sent, beyond client-output-buffer-limit"
+            ));
             self.mark_ready(conn);
         }
+    }
+
+    /// A line for the operator.
+    fn warn(&mut self, line: String) {
+        self.log.push((3, line));
     }
 
     /// Memory as `maxmemory` counts it: data, without the buffers of connections.
@@ -63,18 +80,38 @@ impl Engine {
     }
 
     /// Before a command that may need memory: evicts as the policy says, or refuses.
-    pub(crate) fn make_room(&mut self, entry: &Entry) -> Result<(), Error> {
+    ///
+    /// What a large command brings it makes room for at once, so that memory does not grow however fast such commands
+    /// come; where the limit was lowered, or deletions free bit by bit, turns of the background catch up.
+    pub(crate) fn make_room(&mut self, entry: &Entry, args: Args<'_>) -> Result<(), Error> {
         if !entry.command.flags.has(Flags::DENY_OOM) || !self.is_short_of_memory() {
             return Ok(());
         }
-        let mut tries = EVICTIONS_A_COMMAND;
-        while tries > 0 && self.is_short_of_memory() && self.evict_one() {
-            tries -= 1;
+        let bytes: usize = args.iter().map(<[u8]>::len).sum();
+        if self.evict_some(EVICTIONS_A_TURN + bytes / BYTES_AN_EVICTION) {
+            return Ok(());
         }
-        if self.is_short_of_memory() && tries > 0 {
-            return Err(Error::new("OOM command not allowed when used memory > 'maxmemory'."));
+        Err(Error::new("OOM command not allowed when used memory > 'maxmemory'."))
+    }
+
+    /// A turn of the background: evicts some of what is too much; true while more is.
+    pub(crate) fn evict_turn(&mut self) -> bool {
+        self.is_short_of_memory() && self.evict_some(EVICTIONS_A_TURN) && self.is_short_of_memory()
+    }
+
+    /// Evicts until memory is within its limit, but at most so many keys; false if the policy finds no more.
+    fn evict_some(&mut self, keys: usize) -> bool {
+        for _ in 0..keys {
+            if !self.is_short_of_memory() {
+                return true;
+            }
+            if !self.evict_one() {
+                return false;
+            }
+            // Large values go to the graveyard: they count until they are freed.
+            self.keyspace.free_some(1);
         }
-        Ok(())
+        true
     }
 
     /// Evicts the best of a few sampled keys; false if the policy finds none.
@@ -99,7 +136,7 @@ impl Engine {
             for _ in 0..self.settings.samples {
                 let rng = &mut self.rng;
                 let wanted = |e: &sessile_keyspace::Entry| !volatile || e.expire_ms().is_some();
-                let Some(entry) = it.table().sample(&mut || rng.next_u64(), wanted) else { break };
+                let Some(entry) = it.table().sample(&mut || rng.next_u64(), volatile, wanted) else { break };
                 let worth = match policy {
                     MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => {
                         self.keyspace.clock.idle_s(entry)

@@ -399,7 +399,7 @@ impl Engine {
         if orphan {
             self.disconnect(conn);
         }
-        self.resume();
+        self.resume(usize::MAX);
         false
     }
 
@@ -442,7 +442,7 @@ impl Host for View<'_> {
     }
 
     fn log(&mut self, level: i64, message: &[u8]) {
-        self.engine.log.push((level, String::from_utf8_lossy(message).into_owned()));
+        self.engine.log.push((level, format!("script: {}", String::from_utf8_lossy(message))));
     }
 
     fn interrupt(&mut self) -> Interrupt {
@@ -456,7 +456,7 @@ impl Host for View<'_> {
     }
 
     fn acl_check(&mut self, args: Args<'_>) -> AclVerdict {
-        match self.engine.table.find(&args[0]) {
+        match self.engine.find(&args[0]) {
             Some(_) => AclVerdict::Allowed,
             None => AclVerdict::UnknownCommand,
         }
@@ -467,7 +467,7 @@ impl View<'_> {
     fn resolve(&self, args: Args<'_>) -> Result<&'static Entry, Error> {
         let table = self.engine.table;
         let mut entry =
-            table.find(&args[0]).ok_or(Error::new("ERR Unknown Redis command called from script"))?;
+            self.engine.find(&args[0]).ok_or(Error::new("ERR Unknown Redis command called from script"))?;
         if entry.is_container() && args.len() > 1 {
             entry = table
                 .find_sub(entry, &args[1])

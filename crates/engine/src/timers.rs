@@ -21,9 +21,10 @@ impl Engine {
         }
         self.time_out_due();
         let expiring = self.expire_some();
+        let evicting = self.evict_turn();
         let freeing = self.keyspace.free_some(FREES_A_TURN);
-        self.resume();
-        expiring || freeing || !self.resumable.is_empty()
+        self.resume(usize::MAX);
+        expiring || evicting || freeing || !self.resumable.is_empty()
     }
 
     /// When the next blocked command gives up, on the engine's clock.

@@ -10,6 +10,8 @@ use crate::scripts::Unnoted;
 use crate::session::{ConnId, Multi, Watched};
 use crate::table::{Entry, SessionCommand, SessionRun};
 
+/// What a queued argument takes beside its bytes.
+const QUEUED_ARG_BYTES: usize = 16;
 const FLAGS: Flags =
     Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
@@ -153,8 +155,8 @@ fn exec(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
     // Refused as a whole while nothing is applied: half a transaction must not be.
     if multi.queued.iter().any(|(entry, _)| entry.command.is_write()) {
         engine.check_journal()?;
-        for (entry, _) in &multi.queued {
-            engine.make_room(entry).map_err(|error| discarded(&error))?;
+        for (entry, args) in &multi.queued {
+            engine.make_room(entry, args.as_args()).map_err(|error| discarded(&error))?;
         }
     }
     let mut exec = Exec::new(multi.queued, out.proto());
@@ -242,7 +244,7 @@ impl Engine {
         let session = self.session_mut(conn);
         let proto = session.proto;
         let multi = session.multi.as_mut().expect("only called inside MULTI");
-        multi.bytes += args.iter().map(<[u8]>::len).sum::<usize>();
+        multi.bytes += args.iter().map(|arg| arg.len() + QUEUED_ARG_BYTES).sum::<usize>();
         multi.queued.push((entry, args.to_owned()));
         Reply::new(session.output.buffer(), proto).simple("QUEUED");
     }

@@ -242,10 +242,12 @@ impl Table {
     }
 
     /// A random entry that `wanted` admits, looking from a random place on. Near-uniform: segments differ in size by
-    /// at most a factor of two or so. `random` yields independent 64-bit numbers.
+    /// at most a factor of two or so. `random` yields independent 64-bit numbers. `expiring`: only entries that expire are
+    /// wanted, so that segments without any are passed over.
     pub fn sample<'a>(
         &'a self,
         random: &mut dyn FnMut() -> u64,
+        expiring: bool,
         mut wanted: impl FnMut(&Entry) -> bool,
     ) -> Option<&'a Entry> {
         if self.is_empty() {
@@ -253,7 +255,7 @@ impl Table {
         }
         for _ in 0..64 {
             let segment = self.segment(random());
-            if segment.entries.is_empty() {
+            if segment.entries.is_empty() || expiring && segment.expires_from_ms == u64::MAX {
                 continue;
             }
             let skip = (random() % segment.entries.len() as u64) as usize;
@@ -264,11 +266,13 @@ impl Table {
         // Few entries in many emptied segments, or few that are wanted: take the next in order.
         let mut at = position(random());
         for _ in 0..=self.segments.len() {
-            let (mut entries, next) = self.segment_at(at);
-            if let Some(entry) = entries.find(|e| wanted(e)) {
+            let segment = self.segment(at << POSITION_SHIFT);
+            if !(expiring && segment.expires_from_ms == u64::MAX)
+                && let Some(entry) = segment.entries.iter().find(|e| wanted(e))
+            {
                 return Some(entry);
             }
-            at = next.unwrap_or(0);
+            at = self.end_of(segment).unwrap_or(0);
         }
         None
     }
