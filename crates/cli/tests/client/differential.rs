@@ -1,100 +1,11 @@
 //! The client's output, errors and exit codes beside those of the original, byte for byte.
 
-mod oracle;
+use std::thread;
 
-use std::{
-    io::{Cursor, Write},
-    process::{Command, Stdio},
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
+use crate::{
+    oracle::Oracle,
+    support::{Control, Pair, Run, original, ours},
 };
-
-use oracle::Oracle;
-use sessile_cli::{Console, run_on};
-use sessile_resp::{Decoder, Value, encode_request};
-
-/// Exit code, standard output, standard error.
-type Run = (i32, String, String);
-
-/// Two servers, so that what one client does is not seen by the other.
-struct Pair {
-    original: Oracle,
-    ours: Oracle,
-}
-
-impl Pair {
-    fn start(args: &[&str]) -> Option<Self> {
-        Some(Self { original: Oracle::start(args)?, ours: Oracle::start(args)? })
-    }
-
-    /// Runs both clients with `args` behind the server's port, and compares.
-    fn check_env(&self, args: &[&str], stdin: &str, auth: Option<&str>) {
-        let theirs = original(&self.original.port(), args, stdin, auth);
-        let ours = ours(&self.ours.port(), args, stdin, auth);
-        let neutral =
-            |run: Run, port: String| (run.0, run.1.replace(&port, "PORT"), run.2.replace(&port, "PORT"));
-        let (ours, theirs) = (neutral(ours, self.ours.port()), neutral(theirs, self.original.port()));
-        assert_eq!(ours, theirs, "{args:?} < {stdin:?}");
-    }
-
-    fn check(&self, args: &[&str], stdin: &str) {
-        self.check_env(args, stdin, None);
-    }
-}
-
-fn original(port: &str, args: &[&str], stdin: &str, auth: Option<&str>) -> Run {
-    let mut command = Command::new("redis-cli");
-    command.args(["-p", port]).args(args).env_remove("REDISCLI_AUTH").env_remove("FAKETTY");
-    if let Some(auth) = auth {
-        command.env("REDISCLI_AUTH", auth);
-    }
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("redis-cli comes with redis-server");
-    // A client that refuses its options does not read.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| bytes.escape_ascii().to_string();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Sink {
-    fn text(&self) -> String {
-        self.0.lock().unwrap().escape_ascii().to_string()
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn ours(port: &str, args: &[&str], stdin: &str, auth: Option<&str>) -> Run {
-    let (stdout, stderr) = (Sink::default(), Sink::default());
-    let console = Console {
-        stdin: Box::new(Cursor::new(stdin.as_bytes().to_vec())),
-        stdout: Box::new(stdout.clone()),
-        stderr: Box::new(stderr.clone()),
-        stdin_is_terminal: false,
-        stdout_is_terminal: false,
-        auth: auth.map(|auth| auth.as_bytes().to_vec()),
-    };
-    let args = ["-p", port].iter().chain(args).map(|arg| arg.as_bytes().to_vec()).collect();
-    let code = run_on(console, "redis-cli", args);
-    (i32::from(code), stdout.text(), stderr.text())
-}
 
 const COMMANDS: &[&str] = &[
     "ping",
@@ -342,48 +253,5 @@ fn streams() {
             assert_eq!(ours.1, theirs.1, "{args:?}");
         }
         assert_eq!(ours.0, theirs.0, "{args:?}");
-    }
-}
-
-/// A connection beside the clients under test.
-struct Control {
-    stream: std::net::TcpStream,
-}
-
-impl Control {
-    fn new(oracle: &Oracle) -> Self {
-        Self { stream: oracle.connect() }
-    }
-
-    fn ask(&mut self, args: &[&str]) -> Value {
-        use std::io::Read;
-
-        let (mut request, mut answer, mut piece) = (Vec::new(), Vec::new(), [0; 4096]);
-        encode_request(&mut request, args);
-        self.stream.write_all(&request).unwrap();
-        let mut decoder = Decoder::default();
-        loop {
-            if let Some((value, _)) = decoder.next(&answer).unwrap() {
-                return value;
-            }
-            let len = self.stream.read(&mut piece).unwrap();
-            assert!(len > 0, "the server stays");
-            answer.extend_from_slice(&piece[..len]);
-        }
-    }
-
-    /// Waits until `count` clients are subscribed to all they ask for, or monitor.
-    fn wait_for_streams(&mut self, count: usize) {
-        let started = Instant::now();
-        loop {
-            let Value::Bulk(list) = self.ask(&["client", "list"]) else { panic!("a list") };
-            let list = String::from_utf8(list).unwrap();
-            let streams = |line: &&str| line.contains(" flags=P ") || line.contains(" flags=O ");
-            if list.lines().filter(streams).count() == count {
-                return;
-            }
-            assert!(started.elapsed() < Duration::from_secs(20), "both clients should stream: {list}");
-            thread::yield_now();
-        }
     }
 }
