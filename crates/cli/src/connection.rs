@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::{Shutdown, TcpStream, ToSocketAddrs},
     os::unix::net::UnixStream,
 };
 
@@ -22,23 +22,28 @@ pub(crate) enum Failure {
 
 /// An open connection.
 pub(crate) struct Connection {
-    stream: Box<dyn Stream>,
+    stream: Socket,
     decoder: Decoder,
     buf: Vec<u8>,
     /// Bytes at the start of `buf` that are decoded already.
     start: usize,
 }
 
-trait Stream: Read + Write {}
+/// What the bytes go through.
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
 
-impl<S: Read + Write> Stream for S {}
+/// Ends a connection that someone else waits on.
+pub(crate) struct Hangup(Socket);
 
 impl Connection {
     /// Connects to the server that `options` name.
     pub(crate) fn open(options: &Options) -> io::Result<Self> {
-        let stream: Box<dyn Stream> = match &options.socket {
-            Some(path) => Box::new(UnixStream::connect(path)?),
-            None => Box::new(connect_tcp(&options.host, options.port)?),
+        let stream = match &options.socket {
+            Some(path) => Socket::Unix(UnixStream::connect(path)?),
+            None => Socket::Tcp(connect_tcp(&options.host, options.port)?),
         };
         Ok(Self { stream, decoder: Decoder::default(), buf: Vec::new(), start: 0 })
     }
@@ -47,7 +52,23 @@ impl Connection {
     pub(crate) fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Result<(), Failure> {
         let mut request = Vec::new();
         encode_request(&mut request, args);
-        self.stream.write_all(&request).map_err(Failure::Io)
+        self.send_bytes(&request)
+    }
+
+    /// Sends bytes that are in the protocol already.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.stream.write_all(bytes).map_err(Failure::Io)
+    }
+
+    /// The same connection for a second thread: one sends, the other receives.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        let stream = self.stream.try_clone()?;
+        Ok(Self { stream, decoder: Decoder::default(), buf: Vec::new(), start: 0 })
+    }
+
+    /// What another thread can end the connection with.
+    pub(crate) fn hangup(&self) -> io::Result<Hangup> {
+        self.stream.try_clone().map(Hangup)
     }
 
     /// Waits for one reply or push.
@@ -78,6 +99,61 @@ impl Connection {
                 Ok(_) => {}
                 Err(error) => return Err(Failure::Io(error)),
             }
+        }
+    }
+}
+
+impl Hangup {
+    /// Ends the connection: whoever waits for a reply finds it closed.
+    pub(crate) fn now(&self) {
+        // It may have ended by itself.
+        let _ = match &self.0 {
+            Socket::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Socket::Unix(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+}
+
+impl Socket {
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
+            Self::Unix(stream) => stream.try_clone().map(Self::Unix),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buf),
+            Self::Unix(stream) => stream.read(buf),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Failure {
+    /// Whether the connection ended, which a new one may mend.
+    pub(crate) fn is_end(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Io(error) => {
+                matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+            }
+            Self::Protocol(_) => false,
         }
     }
 }

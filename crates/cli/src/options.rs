@@ -1,7 +1,14 @@
 //! The command line. `redis-cli` reads it word by word: options end at the first word without a dash, and an
 //! option that lacks its value is an unknown one.
 
+mod uri;
+mod usage;
+
 use std::{fmt, time::Duration};
+
+use sessile_resp::split_args;
+
+pub(crate) use self::usage::usage;
 
 /// What the command line asks for.
 pub(crate) enum Parsed {
@@ -23,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) resp3: Resp3,
     pub(crate) output: Output,
     pub(crate) show_pushes: bool,
+    /// What was said and is not obeyed.
+    pub(crate) warning: Option<String>,
     /// Written between the elements of a raw reply.
     pub(crate) element_delimiter: Vec<u8>,
     /// Written behind each raw reply.
@@ -35,11 +44,36 @@ pub(crate) struct Options {
     pub(crate) quoted_input: bool,
     pub(crate) error_exit_code: bool,
     pub(crate) follow_redirects: bool,
-    pub(crate) scan: bool,
+    pub(crate) ask_password: bool,
+    pub(crate) mode: Mode,
     pub(crate) pattern: Option<Vec<u8>>,
+    /// How many keys a SCAN is asked for; the server's default where none are.
+    pub(crate) scan_count: Option<u64>,
+    /// Elements that `MEMORY USAGE` looks at; 0 for all.
+    pub(crate) memory_samples: Option<i64>,
+    /// How long `--pipe` waits for replies once all is sent; zero: for ever.
+    pub(crate) pipe_timeout: Duration,
     pub(crate) script: Option<Vec<u8>>,
     /// The command and its arguments; empty for commands from standard input.
     pub(crate) command: Vec<Vec<u8>>,
+}
+
+/// What a run does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// The command, or those on standard input.
+    Commands,
+    Scan,
+    Pipe,
+    Stat,
+    Latency,
+    LatencyHistory,
+    LatencyDistribution,
+    /// For so many seconds.
+    IntrinsicLatency(u64),
+    BigKeys,
+    MemoryKeys,
+    HotKeys,
 }
 
 /// Whether to ask for RESP3.
@@ -58,6 +92,8 @@ pub(crate) enum Output {
     Raw,
     Csv,
     Json,
+    /// JSON in ASCII.
+    QuotedJson,
 }
 
 /// Why the command line cannot be obeyed, in one sentence.
@@ -83,6 +119,7 @@ impl Options {
             resp3: Resp3::No,
             output: if stdout_is_terminal { Output::Standard } else { Output::Raw },
             show_pushes: stdout_is_terminal,
+            warning: None,
             element_delimiter: b"\n".to_vec(),
             reply_delimiter: b"\n".to_vec(),
             repeat: 1,
@@ -92,8 +129,12 @@ impl Options {
             quoted_input: false,
             error_exit_code: false,
             follow_redirects: false,
-            scan: false,
+            ask_password: false,
+            mode: Mode::Commands,
             pattern: None,
+            scan_count: None,
+            memory_samples: None,
+            pipe_timeout: Duration::from_secs(30),
             script: None,
             command: Vec::new(),
         }
@@ -124,43 +165,13 @@ pub(crate) fn parse(args: Vec<Vec<u8>>, stdout_is_terminal: bool) -> Result<Pars
     if resp2 {
         options.resp3 = Resp3::No;
     }
+    if options.last_arg_from_stdin && options.tag_from_stdin.is_some() {
+        return Err(Refusal("Options -x and -X are mutually exclusive.".to_owned()));
+    }
     if options.socket.is_some() && options.follow_redirects {
         return Err(Refusal("Options -c and -s are mutually exclusive.".to_owned()));
     }
     Ok(Parsed::Run(Box::new(options)))
-}
-
-/// The help text.
-pub(crate) fn usage(program_name: &str) -> String {
-    format!(
-        "Usage: {program_name} [OPTIONS] [cmd [arg [arg ...]]]
-  -h <host>            Server host name (default: 127.0.0.1).
-  -p <port>            Server port (default: 6379).
-  -s <socket>          Unix socket of the server; overrides host and port.
-  -a, --pass <pw>      Password. The variable REDISCLI_AUTH is a safer way to give it.
-  --user <name>        ACL user; needs a password.
-  -u <uri>             redis://[[user:]password@]host[:port][/db]
-  -n <db>              Database number.
-  -r <count>           Run the command this many times; negative: for ever.
-  -i <seconds>         Wait between repetitions; fractions are allowed.
-  -2, -3               Speak RESP2 or RESP3.
-  -x                   Read the last argument from standard input.
-  -X <tag>             Read the argument that equals <tag> from standard input.
-  -d <delimiter>       Between the elements of a raw reply (default: newline).
-  -D <delimiter>       Behind each raw reply (default: newline).
-  -c                   Follow -MOVED and -ASK redirections.
-  -e                   Exit with an error code when the command fails.
-  --raw, --no-raw      Plain or typed replies (default: typed on a terminal).
-  --csv, --json        Replies as CSV or JSON.
-  --quoted-input       Arguments are quoted strings.
-  --show-pushes <yn>   Whether to show RESP3 push messages (default: on a terminal).
-  --scan               List the keys; --pattern <pattern> to select.
-  --eval <file>        Run the Lua script: --eval <file> key1 key2 , arg1 arg2
-  --no-auth-warning    Do not warn about a password on the command line.
-  --help, --version    Show this text, or the version.
-
-Without a command, commands are read from standard input, one a line."
-    )
 }
 
 impl Options {
@@ -174,17 +185,20 @@ impl Options {
             b"--raw" => self.output = Output::Raw,
             b"--no-raw" => self.output = Output::Standard,
             b"--csv" => self.output = Output::Csv,
-            b"--json" => {
-                self.output = Output::Json;
+            b"--json" | b"--quoted-json" => {
+                self.output = if arg == b"--json" { Output::Json } else { Output::QuotedJson };
                 if self.resp3 == Resp3::No {
                     self.resp3 = Resp3::Try;
                 }
             }
             b"--quoted-input" => self.quoted_input = true,
             b"--no-auth-warning" => self.no_auth_warning = true,
-            b"--scan" => self.scan = true,
+            b"--askpass" => self.ask_password = true,
             b"--verbose" => {}
-            _ => return false,
+            _ => match mode(arg) {
+                Some(mode) => self.mode = mode,
+                None => return false,
+            },
         }
         true
     }
@@ -213,65 +227,67 @@ impl Options {
             b"-d" => self.element_delimiter = value,
             b"-D" => self.reply_delimiter = value,
             b"--pattern" => self.pattern = Some(value),
-            b"--eval" => self.script = Some(value),
-            b"--show-pushes" => {
-                self.show_pushes = match value.first() {
-                    Some(b'y' | b'Y') => true,
-                    Some(b'n' | b'N') => false,
-                    _ => {
-                        let value = text(&value);
-                        return Err(Refusal(format!(
-                            "Unknown --show-pushes value '{value}' (valid: '[y]es', '[n]o')"
-                        )));
-                    }
-                };
+            b"--quoted-pattern" => {
+                let pattern = unquote(&value);
+                self.pattern = Some(pattern.ok_or_else(|| {
+                    Refusal("Invalid quoted string specified for --quoted-pattern.".to_owned())
+                })?);
             }
+            b"--count" => {
+                let count = u64::try_from(leading_integer(&value)).ok().filter(|count| *count > 0);
+                self.scan_count = Some(count.ok_or_else(|| Refusal("Invalid --count value.".to_owned()))?);
+            }
+            b"--memkeys-samples" => {
+                self.mode = Mode::MemoryKeys;
+                self.memory_samples = Some(leading_integer(&value));
+            }
+            b"--pipe-timeout" => {
+                self.pipe_timeout = Duration::from_secs(leading_integer(&value).try_into().unwrap_or(0));
+            }
+            b"--intrinsic-latency" => {
+                self.mode = Mode::IntrinsicLatency(leading_integer(&value).try_into().unwrap_or(0));
+            }
+            b"--eval" => self.script = Some(value),
+            b"--show-pushes" => match value.first() {
+                Some(b'y' | b'Y') => self.show_pushes = true,
+                Some(b'n' | b'N') => self.show_pushes = false,
+                _ => {
+                    self.warning = Some(format!(
+                        "Unknown --show-pushes value '{}' (valid: '[y]es', '[n]o')",
+                        text(&value)
+                    ));
+                }
+            },
             _ => return Err(unrecognized(arg)),
         }
         Ok(())
     }
+}
 
-    /// Takes `redis://[[user:]password@]host[:port][/db]`.
-    fn uri(&mut self, uri: &[u8]) -> Result<(), Refusal> {
-        const SCHEME: &[u8] = b"redis://";
+/// The mode that an option chooses.
+fn mode(arg: &[u8]) -> Option<Mode> {
+    Some(match arg {
+        b"--scan" => Mode::Scan,
+        b"--pipe" => Mode::Pipe,
+        b"--stat" => Mode::Stat,
+        b"--latency" => Mode::Latency,
+        b"--latency-history" => Mode::LatencyHistory,
+        b"--latency-dist" => Mode::LatencyDistribution,
+        b"--bigkeys" => Mode::BigKeys,
+        b"--memkeys" => Mode::MemoryKeys,
+        b"--hotkeys" => Mode::HotKeys,
+        _ => return None,
+    })
+}
 
-        if uri.get(..9).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"rediss://")) {
-            return Err(no_tls("rediss://"));
+/// The one argument that a quoted string stands for.
+pub(crate) fn unquote(arg: &[u8]) -> Option<Vec<u8>> {
+    match arg.first() {
+        Some(b'"' | b'\'') => {
+            let mut args = split_args(arg)?;
+            if args.len() == 1 { args.pop() } else { None }
         }
-        let mut rest = match uri.split_at_checked(SCHEME.len()) {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => rest,
-            _ => return Err(Refusal("Invalid URI scheme".to_owned())),
-        };
-        if let Some((info, behind)) = split_once(rest, b'@') {
-            rest = behind;
-            self.auth = Some(match split_once(info, b':') {
-                None => percent_decode(info)?,
-                Some((user, password)) => {
-                    self.user = Some(percent_decode(user)?);
-                    percent_decode(password)?
-                }
-            });
-        }
-        let (authority, path) = split_once(rest, b'/').unwrap_or((rest, b""));
-        if !authority.is_empty() {
-            let (host, port) = match authority.strip_prefix(b"[") {
-                Some(bracketed) => {
-                    let (host, behind) = split_once(bracketed, b']').unwrap_or((bracketed, b""));
-                    (host, behind.strip_prefix(b":"))
-                }
-                None => {
-                    split_once(authority, b':').map_or((authority, None), |(host, port)| (host, Some(port)))
-                }
-            };
-            self.host = text(host);
-            if let Some(port) = port {
-                self.port = u32::try_from(leading_integer(port)).unwrap_or(0);
-            }
-        }
-        if !path.is_empty() {
-            self.db = leading_integer(path);
-        }
-        Ok(())
+        _ => Some(arg.to_vec()),
     }
 }
 
@@ -315,32 +331,6 @@ pub(crate) fn leading_integer(text: &[u8]) -> i64 {
     if negative { -value } else { value }
 }
 
-fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = text.iter().position(|&byte| byte == separator)?;
-    Some((&text[..at], &text[at + 1..]))
-}
-
-fn percent_decode(mut text: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let mut decoded = Vec::new();
-    while let Some((&byte, rest)) = text.split_first() {
-        text = rest;
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let [high, low, rest @ ..] = text else {
-            return Err(Refusal("Incomplete URI encoding".to_owned()));
-        };
-        let hex = |digit: u8| char::from(digit).to_digit(16);
-        let (Some(high), Some(low)) = (hex(*high), hex(*low)) else {
-            return Err(Refusal("Illegal character in URI encoding".to_owned()));
-        };
-        decoded.push((high << 4 | low) as u8);
-        text = rest;
-    }
-    Ok(decoded)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,32 +340,6 @@ mod tests {
         match parse(args, true)? {
             Parsed::Run(options) => Ok(*options),
             Parsed::Help | Parsed::Version => panic!("{line} asks for a run"),
-        }
-    }
-
-    fn check_uri(uri: &str, expected: (Option<&str>, Option<&str>, &str, u32, i64)) {
-        let options = parsed(&format!("-u {uri}")).unwrap();
-        let user = options.user.as_deref().map(text);
-        let auth = options.auth.as_deref().map(text);
-        let actual = (user.as_deref(), auth.as_deref(), &options.host[..], options.port, options.db);
-        assert_eq!(actual, expected, "{uri}");
-    }
-
-    #[test]
-    fn uris() {
-        check_uri("redis://", (None, None, "127.0.0.1", 6379, 0));
-        check_uri("REDIS://a.example", (None, None, "a.example", 6379, 0));
-        check_uri("redis://u:p%40s@a:7/3", (Some("u"), Some("p@s"), "a", 7, 3));
-        check_uri("redis://:p@a", (Some(""), Some("p"), "a", 6379, 0));
-        check_uri("redis://p@/2", (None, Some("p"), "127.0.0.1", 6379, 2));
-        check_uri("redis://[::1]:7/2", (None, None, "::1", 7, 2));
-        for (uri, sentence) in [
-            ("http://a", "Invalid URI scheme"),
-            ("redis://%4@a", "Incomplete URI encoding"),
-            ("redis://%zz@a", "Illegal character in URI encoding"),
-            ("rediss://a", "rediss:// is not supported yet: connect without TLS, or through a TLS tunnel."),
-        ] {
-            assert_eq!(parsed(&format!("-u {uri}")).unwrap_err().to_string(), sentence);
         }
     }
 

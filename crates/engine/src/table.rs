@@ -54,6 +54,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Its arguments in the usual notation, for readers.
+    pub fn syntax(&self) -> String {
+        sessile_command::syntax::plain(self.command.docs.syntax)
+    }
+
     /// Whether it emits effects, by itself or through what it runs.
     pub fn may_write(&self) -> bool {
         self.command.is_write()

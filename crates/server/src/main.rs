@@ -4,6 +4,7 @@
 
 mod background;
 mod clock;
+mod command_docs;
 mod connection;
 mod dump_file;
 mod dump_writer;
@@ -33,6 +34,7 @@ Sessile: a Redis-compatible state store that acknowledges a write only once it i
 
   sessile [server] [FILE] [--directive value ...]   serve; takes redis.conf and redis-server's flags
   sessile cli [redis-cli's options] [command]       talk to a server
+  sessile status [-h HOST] [-p PORT] [--json]       what an acknowledgement is worth, journal, memory, clients
   sessile journal check|dump|render|repair [DIR]    look at a journal, or mend it
   sessile --version | --help
 
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
     let mut args: Vec<OsString> = args.collect();
     let name = Path::new(&program).file_name().and_then(|n| n.to_str()).unwrap_or("sessile").to_owned();
     if name == "redis-cli" {
-        return sessile_cli::run("redis-cli", args);
+        return sessile_cli::run("redis-cli", args, command_docs::all);
     }
     if name == "redis-server" {
         return startup::serve(Persona::RedisServer, &bytes(args));
@@ -65,7 +67,11 @@ fn main() -> ExitCode {
         }
         Some("cli") => {
             args.remove(0);
-            sessile_cli::run("sessile cli", args)
+            sessile_cli::run("sessile cli", args, command_docs::all)
+        }
+        Some("status") => {
+            args.remove(0);
+            sessile_cli::run_status(args)
         }
         Some("journal") => {
             let words: Vec<String> = args[1..].iter().map(|a| a.to_string_lossy().into_owned()).collect();

@@ -21,6 +21,7 @@ const NOT_IN_ORACLE: &[(&str, &str)] = &[
 
 /// Defaults that differ from the oracle's.
 const DIFFERENT: &[(&str, &str)] = &[
+    ("save", "the journal is the persistence; with `appendonly no` the default is Redis'"),
     ("appendonly", "the durable journal is on unless it is switched off"),
     ("appendfsync", "a reply waits until its write is durable"),
     ("dir", "the oracle shows its working directory"),

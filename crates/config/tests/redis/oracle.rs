@@ -29,3 +29,8 @@ impl Oracle {
         self.call(&[b"CONFIG", b"GET", name.as_bytes()]).into_iter().nth(1)
     }
 }
+
+/// Whether a directive that nothing set has another default here, on purpose.
+pub(crate) fn has_own_default(config: &sessile_config::Config, name: &str) -> bool {
+    name == "save" && !config.is_explicit(sessile_config::table::SAVE)
+}

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use sessile_command::{Arity, Flags, Outcome};
-use sessile_config::{MaxmemoryPolicy, table as names};
+use sessile_config::{AppendFsync, MaxmemoryPolicy, table as names};
+use sessile_keyspace::Durability;
 use sessile_resp::{Args, Reply};
 
 use super::{REDIS_VERSION, Stage, docs, entry};
@@ -420,6 +421,7 @@ fn sessile(engine: &mut Engine, text: &mut String) {
     };
     lines!(text;
         "sessile_version" env!("CARGO_PKG_VERSION"),
+        "acknowledgement" acknowledgement(engine),
         "journal_state" state,
         "journal_reason" why,
         "journal_last_lsn" engine.last_lsn(),
@@ -430,6 +432,19 @@ fn sessile(engine: &mut Engine, text: &mut String) {
         "gated_clients" engine.gated.len(),
         "clock_ahead_ms" engine.clock.ahead_ms(),
     );
+}
+
+/// What is still there of what was acknowledged: `durable` all, after a power cut too; `everysec` and `written` all
+/// after a crash of the process; `memory` what a `dump.rdb` holds.
+fn acknowledgement(engine: &Engine) -> &'static str {
+    match engine.settings.durability {
+        Durability::Durable => "durable",
+        Durability::Relaxed => match engine.config().choice(names::APPENDFSYNC) {
+            AppendFsync::No => "written",
+            _ => "everysec",
+        },
+        Durability::Volatile => "memory",
+    }
 }
 
 impl Engine {

@@ -62,6 +62,13 @@ impl Encoder<'_> {
                 put_len(self.out, stream.group_count() as u64);
                 Some(StreamPart::Group { group: 0 })
             }
+            of_group => self.group_part(stream, of_group, end),
+        }
+    }
+
+    fn group_part(&mut self, stream: &Stream, part: StreamPart, end: usize) -> Option<StreamPart> {
+        match part {
+            StreamPart::Node { .. } | StreamPart::Counters => unreachable!("not a group's part"),
             StreamPart::Group { group } => {
                 let it = stream.groups_from(group).next()?;
                 self.string(it.name());

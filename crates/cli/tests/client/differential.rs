@@ -1,98 +1,11 @@
 //! The client's output, errors and exit codes beside those of the original, byte for byte.
 
-use std::{
-    io::{Cursor, Write},
-    process::{Command, Stdio},
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
+use std::thread;
+
+use crate::{
+    oracle::Oracle,
+    support::{Control, Pair, Run, original, ours},
 };
-
-use sessile_cli::{Console, run_on};
-use sessile_oracle::{Connection, Oracle};
-
-/// Exit code, standard output, standard error.
-type Run = (i32, String, String);
-
-/// Two servers, so that what one client does is not seen by the other.
-struct Pair {
-    original: Oracle,
-    ours: Oracle,
-}
-
-impl Pair {
-    fn start(args: &[&str]) -> Self {
-        Self { original: Oracle::start(args), ours: Oracle::start(args) }
-    }
-
-    /// Runs both clients with `args` behind the server's port, and compares.
-    fn check_env(&self, args: &[&str], stdin: &str, auth: Option<&str>) {
-        let ports = (self.ours.port().to_string(), self.original.port().to_string());
-        let theirs = original(&ports.1, args, stdin, auth);
-        let ours = ours(&ports.0, args, stdin, auth);
-        let neutral =
-            |run: Run, port: &str| (run.0, run.1.replace(port, "PORT"), run.2.replace(port, "PORT"));
-        let (ours, theirs) = (neutral(ours, &ports.0), neutral(theirs, &ports.1));
-        assert_eq!(ours, theirs, "{args:?} < {stdin:?}");
-    }
-
-    fn check(&self, args: &[&str], stdin: &str) {
-        self.check_env(args, stdin, None);
-    }
-}
-
-fn original(port: &str, args: &[&str], stdin: &str, auth: Option<&str>) -> Run {
-    let mut command = Command::new("redis-cli");
-    command.args(["-p", port]).args(args).env_remove("REDISCLI_AUTH").env_remove("FAKETTY");
-    if let Some(auth) = auth {
-        command.env("REDISCLI_AUTH", auth);
-    }
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("redis-cli comes with redis-server");
-    // A client that refuses its options does not read.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| bytes.escape_ascii().to_string();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Sink {
-    fn text(&self) -> String {
-        self.0.lock().unwrap().escape_ascii().to_string()
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn ours(port: &str, args: &[&str], stdin: &str, auth: Option<&str>) -> Run {
-    let (stdout, stderr) = (Sink::default(), Sink::default());
-    let console = Console {
-        stdin: Box::new(Cursor::new(stdin.as_bytes().to_vec())),
-        stdout: Box::new(stdout.clone()),
-        stderr: Box::new(stderr.clone()),
-        stdin_is_terminal: false,
-        stdout_is_terminal: false,
-        auth: auth.map(|auth| auth.as_bytes().to_vec()),
-    };
-    let args = ["-p", port].iter().chain(args).map(|arg| arg.as_bytes().to_vec()).collect();
-    let code = run_on(console, "redis-cli", args);
-    (i32::from(code), stdout.text(), stderr.text())
-}
 
 const COMMANDS: &[&str] = &[
     "ping",
@@ -319,16 +232,16 @@ fn streams() {
         &["--no-raw", "monitor"],
     ] {
         let oracle = Oracle::start(&[]);
-        let port = oracle.port().to_string();
+        let port = oracle.port();
         let (theirs, ours) = thread::scope(|scope| {
             let theirs = scope.spawn(|| original(&port, args, "", None));
             let ours = scope.spawn(|| ours(&port, args, "", None));
-            let mut control = oracle.connect();
-            wait_for_streams(&mut control, 2);
-            control.call(["publish", "a", "a message"]);
+            let mut control = Control::new(&oracle);
+            control.wait_for_streams(2);
+            control.ask(&["publish", "a", "a message"]);
             // It ends both streams, and comes behind what is to be seen.
-            control.call(["client", "kill", "type", "pubsub"]);
-            control.call(["client", "kill", "type", "normal"]);
+            control.ask(&["client", "kill", "type", "pubsub"]);
+            control.ask(&["client", "kill", "type", "normal"]);
             (theirs.join().unwrap(), ours.join().unwrap())
         });
         // The server may name different moments as the first it shows to each monitor.
@@ -340,19 +253,5 @@ fn streams() {
             assert_eq!(ours.1, theirs.1, "{args:?}");
         }
         assert_eq!(ours.0, theirs.0, "{args:?}");
-    }
-}
-
-/// Waits until `count` clients are subscribed to all they ask for, or monitor.
-fn wait_for_streams(control: &mut Connection, count: usize) {
-    let started = Instant::now();
-    loop {
-        let list = String::from_utf8(control.call(["client", "list"])).unwrap();
-        let streams = |line: &&str| line.contains(" flags=P ") || line.contains(" flags=O ");
-        if list.lines().filter(streams).count() == count {
-            return;
-        }
-        assert!(started.elapsed() < Duration::from_secs(20), "both clients should stream: {list}");
-        thread::yield_now();
     }
 }
