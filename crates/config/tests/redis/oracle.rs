@@ -32,5 +32,5 @@ impl Oracle {
 
 /// Whether a directive that nothing set has another default here, on purpose.
 pub(crate) fn has_own_default(config: &sessile_config::Config, name: &str) -> bool {
-    name == "save" && !config.is_explicit(sessile_config::table::SAVE)
+    name.eq_ignore_ascii_case("save") && !config.is_explicit(sessile_config::table::SAVE)
 }
