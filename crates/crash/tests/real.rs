@@ -26,7 +26,7 @@ fn options(bin: PathBuf, rounds: u64, cut_bytes: u64) -> rounds::Options {
 
 #[test]
 fn disks_fill_and_break() {
-    let (_, failed) = disk::run(&server(), &std::env::temp_dir());
+    let (_, failed) = disk::run(&disk::SCENARIOS, &server(), &std::env::temp_dir());
     assert_eq!(failed, 0, "scenarios that failed are printed above");
 }
 
