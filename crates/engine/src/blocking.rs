@@ -142,7 +142,7 @@ impl Engine {
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
         session.seen = session.seen.and(gate);
         let gate = if gate.passes(progress) { Gate::OPEN } else { gate };
-        session.output.gate_from(start, gate);
+        session.output.gate_from(start, gate, self.read_us);
         self.after_output(conn);
         self.resumable.push_back(conn);
     }

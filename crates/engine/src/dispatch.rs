@@ -134,7 +134,7 @@ impl Engine {
         reply.extend_from_slice(&error.message());
         reply.extend_from_slice(b"\r\n");
         let session = self.session_mut(conn);
-        session.output.push(&reply, Gate::OPEN);
+        session.output.push(&reply, Gate::OPEN, 0);
         session.closing = true;
     }
 
@@ -176,7 +176,7 @@ impl Engine {
         match session.reply_mode {
             ReplyMode::On => {
                 let gate = if gate.passes(progress) { Gate::OPEN } else { gate };
-                session.output.gate_from(start, gate);
+                session.output.gate_from(start, gate, self.read_us);
             }
             ReplyMode::SkipThis => {
                 session.reply_mode = ReplyMode::On;
@@ -257,7 +257,7 @@ impl Engine {
     }
 
     /// Whether the save points' last file could not be written, and writes are refused then.
-    fn saving_fails(&self) -> bool {
+    pub(crate) fn saving_fails(&self) -> bool {
         !self.server.dump.ok && self.settings.stops_writes && !self.config.save_points().is_empty()
     }
 
@@ -306,6 +306,7 @@ impl Engine {
         let suspended = self.running.as_ref().is_some_and(|r| r.conn == conn);
         let gate = if suspended { gate } else { gate.and(self.finish_transaction(conn, gate)) };
         let ended_us = (self.stopwatch_us)();
+        self.read_us = ended_us;
         self.lap_us = lap_us.map(|_| ended_us);
         self.note_time(conn, entry, args, ended_us - began_us, &ended);
         (ended, gate)

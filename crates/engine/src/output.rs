@@ -19,7 +19,16 @@ pub struct Output {
     sent: usize,
     /// Bytes that ever left before `bytes[0]`, so that marks need no shifting.
     base: u64,
-    marks: VecDeque<(u64, Gate)>,
+    marks: VecDeque<Mark>,
+}
+
+/// From where on bytes wait.
+#[derive(Clone, Copy)]
+struct Mark {
+    start: u64,
+    gate: Gate,
+    /// When the run of replies began to wait, by the stopwatch.
+    since_us: u64,
 }
 
 impl Output {
@@ -42,34 +51,36 @@ impl Output {
     /// Drops what was written since `start`.
     pub fn truncate(&mut self, start: u64) {
         self.bytes.truncate((start - self.base) as usize);
-        while self.marks.back().is_some_and(|&(at, _)| at >= start) {
+        while self.marks.back().is_some_and(|mark| mark.start >= start) {
             self.marks.pop_back();
         }
     }
 
-    /// Says that what was written since `start` waits for `gate`.
-    pub fn gate_from(&mut self, start: u64, gate: Gate) {
+    /// Says that what was written since `start`, at `at_us` of the stopwatch, waits for `gate`.
+    pub fn gate_from(&mut self, start: u64, gate: Gate, at_us: u64) {
         if gate == Gate::OPEN || start == self.end() {
             return;
         }
-        if let Some(&(_, last)) = self.marks.back()
-            && last.and(gate) == last
+        if let Some(last) = self.marks.back()
+            && last.gate.and(gate) == last.gate
         {
             return;
         }
-        self.marks.push_back((start, gate));
+        self.marks.push_back(Mark { start, gate, since_us: at_us });
     }
 
     /// Adds a whole reply or push.
-    pub fn push(&mut self, reply: &[u8], gate: Gate) {
+    pub fn push(&mut self, reply: &[u8], gate: Gate, at_us: u64) {
         let start = self.end();
         self.bytes.extend_from_slice(reply);
-        self.gate_from(start, gate);
+        self.gate_from(start, gate, at_us);
     }
 
-    /// Opens the gates that the journal's progress lets pass; true if nothing waits any more.
-    pub fn advance(&mut self, progress: Gate) -> bool {
-        while self.marks.front().is_some_and(|(_, gate)| gate.passes(progress)) {
+    /// Opens the gates that the journal's progress lets pass, and tells `opened` since when each run of replies waited;
+    /// true if nothing waits any more.
+    pub fn advance(&mut self, progress: Gate, mut opened: impl FnMut(u64)) -> bool {
+        while let Some(mark) = self.marks.front().filter(|mark| mark.gate.passes(progress)) {
+            opened(mark.since_us);
             self.marks.pop_front();
         }
         self.marks.is_empty()
@@ -82,7 +93,7 @@ impl Output {
 
     /// The bytes that may leave now.
     pub fn released(&self) -> &[u8] {
-        let end = self.marks.front().map_or(self.bytes.len(), |(start, _)| (start - self.base) as usize);
+        let end = self.marks.front().map_or(self.bytes.len(), |mark| (mark.start - self.base) as usize);
         &self.bytes[self.sent..end]
     }
 
@@ -105,7 +116,7 @@ impl Output {
 
     /// Drops what waits for the journal, which failed, and says so in its place.
     pub fn fail(&mut self, error: &[u8]) {
-        if let Some(&(start, _)) = self.marks.front() {
+        if let Some(&Mark { start, .. }) = self.marks.front() {
             self.bytes.truncate((start - self.base) as usize);
             self.bytes.extend_from_slice(error);
             self.marks.clear();
@@ -125,7 +136,7 @@ impl Output {
 
     /// Memory behind the output.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity() + self.marks.capacity() * size_of::<(u64, Gate)>()
+        self.bytes.capacity() + self.marks.capacity() * size_of::<Mark>()
     }
 }
 
@@ -140,34 +151,36 @@ mod tests {
     #[test]
     fn releases_in_order_and_only_what_passed() {
         let mut output = Output::default();
-        output.push(b"a", Gate::OPEN);
-        output.push(b"b", durable(5));
-        output.push(b"c", Gate::OPEN);
-        output.push(b"d", durable(5));
-        output.push(b"e", durable(9));
+        output.push(b"a", Gate::OPEN, 1);
+        output.push(b"b", durable(5), 2);
+        output.push(b"c", Gate::OPEN, 3);
+        output.push(b"d", durable(5), 4);
+        output.push(b"e", durable(9), 5);
         assert_eq!(output.released(), b"a");
         output.consume(1);
-        assert!(!output.advance(durable(4)));
+        let mut waited_since = Vec::new();
+        assert!(!output.advance(durable(4), |us| waited_since.push(us)));
         assert_eq!(output.released(), b"");
-        output.advance(durable(5));
+        output.advance(durable(5), |us| waited_since.push(us));
+        assert_eq!(waited_since, [2], "a run with one gate counts once");
         assert_eq!(output.released(), b"bcd");
         output.consume(2);
         output.fail(b"!");
         assert_eq!(output.released(), b"d!");
         output.consume(2);
-        assert!(output.is_empty() && output.advance(Gate::OPEN));
+        assert!(output.is_empty() && output.advance(Gate::OPEN, |_| {}));
     }
 
     #[test]
     fn keeps_marks_right_when_sent_bytes_are_dropped() {
         let mut output = Output::default();
-        output.push(&[1; 3 * COMPACT_BYTES], Gate::OPEN);
-        output.push(b"x", durable(1));
+        output.push(&[1; 3 * COMPACT_BYTES], Gate::OPEN, 0);
+        output.push(b"x", durable(1), 0);
         output.consume(2 * COMPACT_BYTES);
         assert_eq!(output.released().len(), COMPACT_BYTES);
         output.consume(COMPACT_BYTES);
         assert_eq!(output.released(), b"");
-        output.advance(durable(1));
+        output.advance(durable(1), |_| {});
         assert_eq!(output.released(), b"x");
     }
 }
