@@ -28,14 +28,19 @@ pub const SCENARIOS: [(&str, Scenario); 6] = [
 ];
 
 /// A server under the shim.
-struct Shimmed {
-    launch: Launch,
+pub struct Shimmed {
+    /// How it is started.
+    pub launch: Launch,
     orders: PathBuf,
     _temp: Temp,
 }
 
 impl Shimmed {
-    fn new(bin: &Path, base: &Path, name: &str, flags: &str) -> Result<Self, String> {
+    /// Builds the shim for a server in a temporary folder below `base`; nothing is started yet.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub fn new(bin: &Path, base: &Path, name: &str, flags: &str) -> Result<Self, String> {
         let temp = Temp::new(base, name).map_err(io("temporary directory"))?;
         let (source, library) = (temp.0.join("fsync.c"), temp.0.join("fsync.so"));
         std::fs::write(&source, include_str!("../shim/fsync.c")).map_err(io("the shim"))?;
@@ -54,7 +59,11 @@ impl Shimmed {
         Ok(Self { launch, orders, _temp: temp })
     }
 
-    fn order(&self, what: &str) -> Result<(), String> {
+    /// Gives an order: see `shim/fsync.c`.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub fn order(&self, what: &str) -> Result<(), String> {
         // Renamed into place, so that nobody reads half of it.
         let beside = self.orders.with_extension("new");
         std::fs::write(&beside, what)

@@ -138,7 +138,7 @@ impl Engine {
         reply.extend_from_slice(&error.message());
         reply.extend_from_slice(b"\r\n");
         let session = self.session_mut(conn);
-        session.output.push(&reply, Gate::OPEN);
+        session.output.push(&reply, Gate::OPEN, 0);
         session.closing = true;
     }
 
@@ -186,7 +186,7 @@ impl Engine {
         match session.reply_mode {
             ReplyMode::On => {
                 let gate = if gate.passes(progress) { Gate::OPEN } else { gate };
-                session.output.gate_from(start, gate);
+                session.output.gate_from(start, gate, self.read_us);
             }
             ReplyMode::SkipThis => {
                 session.reply_mode = ReplyMode::On;
@@ -272,7 +272,7 @@ impl Engine {
     }
 
     /// Whether the save points' last file could not be written, and writes are refused then.
-    fn saving_fails(&self) -> bool {
+    pub(crate) fn saving_fails(&self) -> bool {
         !self.server.dump.ok && self.settings.stops_writes && !self.config.save_points().is_empty()
     }
 
@@ -328,6 +328,7 @@ impl Engine {
         }
         let gate = gate.and(self.finish_transaction(conn, gate));
         let ended_us = (self.stopwatch_us)();
+        self.read_us = ended_us;
         self.lap_us = lap_us.map(|_| ended_us);
         if let Some(running) = self.running.as_mut().filter(|r| r.conn == conn) {
             let unnoted = Unnoted { entry, args: args.to_owned(), began_us };

@@ -77,6 +77,8 @@ pub struct Engine {
     pub(crate) stopwatch_us: fn() -> u64,
     /// The stopwatch where the next command begins, if it was just read: one reading ends a command and begins the next.
     pub(crate) lap_us: Option<u64>,
+    /// The stopwatch's last reading: good enough for when a reply began to wait.
+    pub(crate) read_us: u64,
     pub(crate) journal_state: JournalState,
     pub(crate) pubsub: Pubsub,
     /// Keys that lookups of the running transaction found due.
@@ -144,6 +146,7 @@ impl Engine {
             stats: Stats::new(table.entries()),
             stopwatch_us: options.stopwatch_us,
             lap_us: None,
+            read_us: 0,
             journal_state: JournalState::Open,
             pubsub: Pubsub::default(),
             due: Vec::new(),
@@ -195,6 +198,7 @@ impl Engine {
     /// Tells the stopwatch's reading right before [`Engine::feed`], which saves the first command its own.
     pub fn start_lap(&mut self, at_us: u64) {
         self.lap_us = Some(at_us);
+        self.read_us = at_us;
     }
 
     /// Applies a run of transactions from the journal, a snapshot or a file: their last LSN and their time come along.
@@ -308,10 +312,15 @@ impl Engine {
     pub fn advance(&mut self, progress: Gate) {
         self.keyspace.pending.advance(progress);
         let progress = self.keyspace.pending.progress();
+        let now_us = (self.stopwatch_us)();
+        self.read_us = now_us;
+        let stats = &mut self.stats;
         let mut gated = std::mem::take(&mut self.gated);
         gated.retain(|&conn| {
             let Some(session) = self.sessions[conn].as_deref_mut() else { return false };
-            let open = session.output.advance(progress);
+            let open = session
+                .output
+                .advance(progress, |since_us| stats.note_held_back(now_us.saturating_sub(since_us)));
             session.listed_gated = !open;
             let answered = session.waiting.as_ref().is_some_and(|w| w.is_answered(progress));
             if answered {
@@ -484,7 +493,7 @@ impl Engine {
     pub(crate) fn send(&mut self, conn: ConnId, bytes: &[u8], gate: Gate) {
         let gate = if gate.passes(self.keyspace.pending.progress()) { Gate::OPEN } else { gate };
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
-        session.output.push(bytes, gate);
+        session.output.push(bytes, gate, self.read_us);
         self.after_output(conn);
     }
 
@@ -516,13 +525,12 @@ impl Engine {
         (self.server.journal_bytes, self.server.snapshot_bytes)
     }
 
-    /// Number of keys by type.
+    /// Number of keys by type, without the types that there are none of.
     pub fn keys_by_type(&self) -> Vec<(&'static str, u64)> {
         let mut counts = std::collections::BTreeMap::new();
         for db in 0..self.keyspace.db_count() as u32 {
-            for entry in self.keyspace.db(db).table().iter() {
-                let name = entry.value().map_or("string", sessile_values::Value::type_name);
-                *counts.entry(name).or_insert(0) += 1;
+            for (name, count) in self.keyspace.db(db).keys_by_type().filter(|(_, count)| *count > 0) {
+                *counts.entry(name).or_insert(0) += count as u64;
             }
         }
         counts.into_iter().collect()

@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// `maxmemory`, or without it what the machine bears; 0 where that is unknown.
-    fn memory_limit_bytes(&self) -> u64 {
+    pub(crate) fn memory_limit_bytes(&self) -> u64 {
         match self.settings.maxmemory_bytes {
             0 => self.server.memory_ceiling_bytes,
             bytes => bytes,

@@ -20,11 +20,20 @@ pub struct Output {
     /// Bytes that ever left before `bytes[0]`, so that marks need no shifting.
     base: u64,
     /// By place: what stands behind a mark waits for it and for all before it.
-    marks: VecDeque<(u64, Gate)>,
+    marks: VecDeque<Mark>,
     /// The buffer is lent to a command of this connection, which writes its reply there.
     lent: bool,
-    /// Pushes that came meanwhile: they stand behind the reply.
-    aside: Vec<(Vec<u8>, Gate)>,
+    /// Pushes that came meanwhile, with when they did: they stand behind the reply.
+    aside: Vec<(Vec<u8>, Gate, u64)>,
+}
+
+/// From where on bytes wait.
+#[derive(Clone, Copy)]
+struct Mark {
+    start: u64,
+    gate: Gate,
+    /// When the run of replies began to wait, by the stopwatch.
+    since_us: u64,
 }
 
 impl Output {
@@ -49,48 +58,49 @@ impl Output {
     pub fn give_back(&mut self, bytes: Vec<u8>) {
         self.lent = false;
         self.bytes = bytes;
-        for (push, gate) in std::mem::take(&mut self.aside) {
-            self.push(&push, gate);
+        for (push, gate, at_us) in std::mem::take(&mut self.aside) {
+            self.push(&push, gate, at_us);
         }
     }
 
     /// Drops what was written since `start`.
     pub fn truncate(&mut self, start: u64) {
         self.bytes.truncate((start - self.base) as usize);
-        while self.marks.back().is_some_and(|&(at, _)| at >= start) {
+        while self.marks.back().is_some_and(|mark| mark.start >= start) {
             self.marks.pop_back();
         }
     }
 
-    /// Says that what was written since `start` waits for `gate`.
-    pub fn gate_from(&mut self, start: u64, gate: Gate) {
+    /// Says that what was written since `start`, at `at_us` of the stopwatch, waits for `gate`.
+    pub fn gate_from(&mut self, start: u64, gate: Gate, at_us: u64) {
         if gate == Gate::OPEN || start == self.end() {
             return;
         }
         // Pushes that a command caused were marked before its own reply, which stands in front of them.
-        let behind = self.marks.iter().rev().take_while(|&&(place, _)| place > start).count();
+        let behind = self.marks.iter().rev().take_while(|mark| mark.start > start).count();
         let at = self.marks.len() - behind;
-        let covered =
-            at.checked_sub(1).is_some_and(|before| self.marks[before].1.and(gate) == self.marks[before].1);
-        if !covered {
-            self.marks.insert(at, (start, gate));
+        let covers = |before: usize| self.marks[before].gate.and(gate) == self.marks[before].gate;
+        if !at.checked_sub(1).is_some_and(covers) {
+            self.marks.insert(at, Mark { start, gate, since_us: at_us });
         }
     }
 
     /// Adds a whole reply or push.
-    pub fn push(&mut self, reply: &[u8], gate: Gate) {
+    pub fn push(&mut self, reply: &[u8], gate: Gate, at_us: u64) {
         if self.lent {
-            self.aside.push((reply.to_vec(), gate));
+            self.aside.push((reply.to_vec(), gate, at_us));
             return;
         }
         let start = self.end();
         self.bytes.extend_from_slice(reply);
-        self.gate_from(start, gate);
+        self.gate_from(start, gate, at_us);
     }
 
-    /// Opens the gates that the journal's progress lets pass; true if nothing waits any more.
-    pub fn advance(&mut self, progress: Gate) -> bool {
-        while self.marks.front().is_some_and(|(_, gate)| gate.passes(progress)) {
+    /// Opens the gates that the journal's progress lets pass, and tells `opened` since when each run of replies waited;
+    /// true if nothing waits any more.
+    pub fn advance(&mut self, progress: Gate, mut opened: impl FnMut(u64)) -> bool {
+        while let Some(mark) = self.marks.front().filter(|mark| mark.gate.passes(progress)) {
+            opened(mark.since_us);
             self.marks.pop_front();
         }
         self.marks.is_empty()
@@ -106,7 +116,7 @@ impl Output {
         if self.lent {
             return &[];
         }
-        let end = self.marks.front().map_or(self.bytes.len(), |(start, _)| (start - self.base) as usize);
+        let end = self.marks.front().map_or(self.bytes.len(), |mark| (mark.start - self.base) as usize);
         &self.bytes[self.sent..end]
     }
 
@@ -129,7 +139,7 @@ impl Output {
 
     /// Drops what waits for the journal, which failed, and says so in its place.
     pub fn fail(&mut self, error: &[u8]) {
-        if let Some(&(start, _)) = self.marks.front() {
+        if let Some(&Mark { start, .. }) = self.marks.front() {
             self.bytes.truncate((start - self.base) as usize);
             self.bytes.extend_from_slice(error);
             self.marks.clear();
@@ -149,9 +159,9 @@ impl Output {
 
     /// Memory behind the output.
     pub fn heap_bytes(&self) -> usize {
-        self.aside.iter().map(|(push, _)| push.capacity()).sum::<usize>()
+        self.aside.iter().map(|(push, ..)| push.capacity()).sum::<usize>()
             + self.bytes.capacity()
-            + self.marks.capacity() * size_of::<(u64, Gate)>()
+            + self.marks.capacity() * size_of::<Mark>()
     }
 }
 
@@ -166,22 +176,24 @@ mod tests {
     #[test]
     fn releases_in_order_and_only_what_passed() {
         let mut output = Output::default();
-        output.push(b"a", Gate::OPEN);
-        output.push(b"b", durable(5));
-        output.push(b"c", Gate::OPEN);
-        output.push(b"d", durable(5));
-        output.push(b"e", durable(9));
+        output.push(b"a", Gate::OPEN, 1);
+        output.push(b"b", durable(5), 2);
+        output.push(b"c", Gate::OPEN, 3);
+        output.push(b"d", durable(5), 4);
+        output.push(b"e", durable(9), 5);
         assert_eq!(output.released(), b"a");
         output.consume(1);
-        assert!(!output.advance(durable(4)));
+        let mut waited_since = Vec::new();
+        assert!(!output.advance(durable(4), |us| waited_since.push(us)));
         assert_eq!(output.released(), b"");
-        output.advance(durable(5));
+        output.advance(durable(5), |us| waited_since.push(us));
+        assert_eq!(waited_since, [2], "a run with one gate counts once");
         assert_eq!(output.released(), b"bcd");
         output.consume(2);
         output.fail(b"!");
         assert_eq!(output.released(), b"d!");
         output.consume(2);
-        assert!(output.is_empty() && output.advance(Gate::OPEN));
+        assert!(output.is_empty() && output.advance(Gate::OPEN, |_| {}));
     }
 
     #[test]
@@ -190,36 +202,36 @@ mod tests {
         let start = output.end();
         let mut lent = output.lend();
         lent.extend_from_slice(b"reply ");
-        output.push(b"during ", durable(5));
+        output.push(b"during ", durable(5), 0);
         assert_eq!(output.released(), b"", "nothing leaves while the buffer is lent");
         output.give_back(lent);
-        output.push(b"after", durable(5));
-        output.gate_from(start, durable(5));
+        output.push(b"after", durable(5), 0);
+        output.gate_from(start, durable(5), 0);
         assert_eq!(output.released(), b"");
-        assert!(!output.advance(durable(4)));
+        assert!(!output.advance(durable(4), |_| {}));
         assert_eq!(output.released(), b"");
-        assert!(output.advance(durable(5)));
+        assert!(output.advance(durable(5), |_| {}));
         assert_eq!(output.released(), b"reply during after");
         // A reply that waits for less leaves before what it caused.
         output.consume(18);
         let start = output.end();
         output.buffer().extend_from_slice(b"reply ");
-        output.push(b"push", durable(9));
-        output.gate_from(start, durable(7));
-        assert!(!output.advance(durable(7)));
+        output.push(b"push", durable(9), 0);
+        output.gate_from(start, durable(7), 0);
+        assert!(!output.advance(durable(7), |_| {}));
         assert_eq!(output.released(), b"reply ");
     }
 
     #[test]
     fn keeps_marks_right_when_sent_bytes_are_dropped() {
         let mut output = Output::default();
-        output.push(&[1; 3 * COMPACT_BYTES], Gate::OPEN);
-        output.push(b"x", durable(1));
+        output.push(&[1; 3 * COMPACT_BYTES], Gate::OPEN, 0);
+        output.push(b"x", durable(1), 0);
         output.consume(2 * COMPACT_BYTES);
         assert_eq!(output.released().len(), COMPACT_BYTES);
         output.consume(COMPACT_BYTES);
         assert_eq!(output.released(), b"");
-        output.advance(durable(1));
+        output.advance(durable(1), |_| {});
         assert_eq!(output.released(), b"x");
     }
 }

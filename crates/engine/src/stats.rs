@@ -20,6 +20,11 @@ const LATENCY_SAMPLES_MAX: usize = 160;
 /// Kinds of error replies counted apart, so that a client cannot make up codes without end.
 const ERROR_KINDS_MAX: usize = 128;
 
+/// The place of a value in a histogram by power of two: that of its number of bits.
+fn bucket_of(value: u64) -> usize {
+    (u64::BITS - value.leading_zeros()).min(31) as usize
+}
+
 /// Counters of one command.
 #[derive(Clone, Debug, Default)]
 pub struct CommandStats {
@@ -122,7 +127,7 @@ impl Default for ServerFacts {
 }
 
 /// Counters since the start or CONFIG RESETSTAT.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stats {
     /// When the engine started, milliseconds since the epoch.
     pub started_ms: u64,
@@ -166,6 +171,10 @@ pub struct Stats {
     pub errors: BTreeMap<Vec<u8>, u64>,
     /// Error replies in all.
     pub error_replies: u64,
+    /// How long runs of replies were held back for the journal, by power of two of microseconds.
+    pub held_back: [u64; 32],
+    /// The sum of these times, in microseconds.
+    pub held_back_us: u64,
     /// By command, in the table's order.
     pub by_command: Vec<CommandStats>,
     /// SLOWLOG, newest first.
@@ -203,6 +212,8 @@ impl Stats {
             output_limit_closed: 0,
             errors: BTreeMap::new(),
             error_replies: 0,
+            held_back: [0; 32],
+            held_back_us: 0,
             by_command: vec![CommandStats::default(); entries],
             slow: VecDeque::new(),
             slow_next: 0,
@@ -218,6 +229,12 @@ impl Stats {
         self.started_ms = kept.started_ms;
         self.base_bytes = kept.base_bytes;
         (self.slow, self.slow_next, self.latency) = (kept.slow, kept.slow_next, kept.latency);
+    }
+
+    /// A run of replies was held back for the journal.
+    pub(crate) fn note_held_back(&mut self, usec: u64) {
+        self.held_back[bucket_of(usec)] += 1;
+        self.held_back_us += usec;
     }
 
     fn count_error(&mut self, error: &Error) {
@@ -274,7 +291,7 @@ impl Engine {
         let it = &mut self.stats.by_command[entry.index];
         it.calls += 1;
         it.usec += usec;
-        it.histogram[(64 - usec.leading_zeros() as usize).min(31)] += 1;
+        it.histogram[bucket_of(usec)] += 1;
         if self.settings.slow_us >= 0
             && usec as i64 >= self.settings.slow_us
             && !entry.command.flags.has(Flags::SKIP_SLOWLOG)

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::disk::{Disk, RealDisk};
 use crate::log::{Log, LogOptions};
+use crate::meter::Figures;
 use crate::queue::cost_of;
 use crate::reader::attempt;
 use crate::recovery::{Holes, RecoveredBatch, Recovery};
@@ -102,6 +103,12 @@ impl<D: Disk> DiskJournal<D> {
             }
         };
         Ok((Self { shared, threads }, recovery))
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.shared.meter.read(self.queued_bytes())
     }
 
     /// Writes and syncs a batch on this thread if nothing is queued or in flight: a lone writer saves two wake-ups,

@@ -156,6 +156,8 @@ pub struct Log<D: Disk> {
     buffer: Vec<u8>,
     snapshot_lsn: u64,
     sizes: Sizes,
+    /// Records and their bytes since the journal was opened.
+    put: (u64, u64),
     _lock: D::Lock,
 }
 
@@ -186,11 +188,9 @@ impl<D: Disk> Log<D> {
             (walk.label, walk.snapshot, walk.proven_lsn, walk.records);
         let installed = install(&disk, walk, options.shard, options.segment_bytes, &mut random)?;
         let end = installed.end;
-        let closed: VecDeque<_> = installed
-            .older
-            .iter()
-            .map(|&(number, last_lsn, capacity)| Closed { number, last_lsn, capacity })
-            .collect();
+        let older = installed.older.iter();
+        let closed: VecDeque<_> =
+            older.map(|&(number, last_lsn, capacity)| Closed { number, last_lsn, capacity }).collect();
         let recovery = Recovery {
             label,
             last_lsn: end.lsn,
@@ -234,6 +234,7 @@ impl<D: Disk> Log<D> {
             buffer: Vec::new(),
             snapshot_lsn: snapshot.map_or(0, |snapshot| snapshot.lsn),
             sizes,
+            put: (0, 0),
             _lock: lock,
         };
         // A crash between a snapshot and its trim leaves segments that this one lets go of.
@@ -253,6 +254,16 @@ impl<D: Disk> Log<D> {
     #[must_use]
     pub const fn progress(&self) -> Progress {
         self.progress
+    }
+
+    /// Records written since the journal was opened, and their bytes.
+    pub(crate) const fn records_and_bytes(&self) -> (u64, u64) {
+        self.put
+    }
+
+    /// Segments that hold records, and segments made ready ahead.
+    pub(crate) fn segments(&self) -> (u64, u64) {
+        (self.closed.len() as u64 + 1, self.spares.len() as u64)
     }
 
     /// Sizes for deciding when to write the next snapshot.
@@ -508,6 +519,7 @@ impl<D: Disk> Log<D> {
         self.said_durable_lsn = header.durable_lsn;
         self.current.last_lsn = last_lsn;
         self.sizes.journal_bytes += size;
+        self.put = (self.put.0 + 1, self.put.1 + size);
         if self.buffer.len() >= WRITE_CHUNK_BYTES { self.flush() } else { Ok(()) }
     }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::committer::{Inline, Notify};
 use crate::disk::Disk;
 use crate::log::Log;
+use crate::meter::Meter;
 use crate::queue::{Committer, Queue, RELAXED_STALL_AFTER, Work, cost_of};
 use crate::refusal::DiskError;
 use crate::snapshot_thread::Snapshot;
@@ -52,6 +53,7 @@ pub(crate) struct Shared<D: Disk> {
     preparer_wake: Condvar,
     pub(crate) snapshot_wake: Condvar,
     pub(crate) notify: Notify,
+    pub(crate) meter: Meter,
 }
 
 #[derive(Default)]
@@ -63,6 +65,8 @@ struct Preparer {
 impl<D: Disk> Shared<D> {
     pub(crate) fn new(log: Log<D>, snapshot_queue_bytes: u64, notify: Notify) -> Self {
         let progress = log.progress();
+        let meter = Meter::new();
+        meter.note_sizes(log.records_and_bytes(), log.segments());
         Self {
             disk: log.disk(),
             queue: Mutex::new(Queue {
@@ -89,6 +93,7 @@ impl<D: Disk> Shared<D> {
             preparer_wake: Condvar::new(),
             snapshot_wake: Condvar::new(),
             notify,
+            meter,
             log: Mutex::new(log),
         }
     }
@@ -272,6 +277,8 @@ impl<D: Disk> Shared<D> {
         }
         drop(queue);
         let began = Instant::now();
+        let durable_before = self.durable.load(Ordering::Acquire);
+        self.meter.sync_begins(began);
         // The guard must not live on while the ticket runs.
         let ticket = lock(&self.log).sync_begin();
         let result = ticket.and_then(|ticket| {
@@ -279,6 +286,7 @@ impl<D: Disk> Shared<D> {
             lock(&self.log).sync_end(&ticket, result)
         });
         let ended = Instant::now();
+        self.meter.sync_ends(began, ended, result.as_ref().ok().map(|durable| durable - durable_before));
         match result {
             Ok(durable) => self.durable.store(durable, Ordering::Release),
             Err(error) => self.fail(&error.to_string()),
@@ -300,6 +308,7 @@ impl<D: Disk> Shared<D> {
         let mut log = lock(&self.log);
         // A rotation here would wait for a segment; the next batch brings what is durable along as well.
         let wrote = if log.ready_bytes() > 0 { log.idle() } else { Ok(false) };
+        self.publish_sizes(&log);
         drop(log);
         let mut queue = lock(&self.queue);
         queue.syncing = false;
@@ -436,6 +445,7 @@ impl<D: Disk> Shared<D> {
     pub(crate) fn publish_sizes(&self, log: &Log<D>) {
         self.ready_bytes.store(log.ready_bytes(), Ordering::Release);
         *lock(&self.sizes) = log.sizes();
+        self.meter.note_sizes(log.records_and_bytes(), log.segments());
     }
 }
 

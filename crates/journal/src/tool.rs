@@ -9,7 +9,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::log::{Log, LogOptions};
 use crate::reader::{Reader, Survey, attempt, read_full};
 use crate::record::Decoded;
-use crate::recovery::{Holes, walk};
+use crate::recovery::{Holes, RecoveredBatch, walk};
 use crate::refusal::{DiskError, Label, OpenError, Refusal};
 use crate::segment::{Kind, RECORDS_OFFSET, names};
 
@@ -47,6 +47,15 @@ impl fmt::Display for Report {
 
 /// Reads the whole journal as recovery would, and says which case it is.
 pub fn check<D: Disk>(disk: &D, shard: u32) -> Result<Report, DiskError> {
+    check_watched(disk, shard, &mut |_| {})
+}
+
+/// The same; `watch` sees each run that recovery would deliver.
+pub fn check_watched<D: Disk>(
+    disk: &D,
+    shard: u32,
+    watch: &mut dyn FnMut(RecoveredBatch<'_>),
+) -> Result<Report, DiskError> {
     let survey = Survey::take(disk)?;
     let mut report = Report {
         label: Label::Fresh,
@@ -57,7 +66,11 @@ pub fn check<D: Disk>(disk: &D, shard: u32) -> Result<Report, DiskError> {
         segments: survey.segments.len() as u64,
         records: 0,
     };
-    match walk::<D, Infallible>(disk, shard, Holes::Refuse, &mut |_| Ok(())) {
+    let mut deliver = |batch: RecoveredBatch<'_>| {
+        watch(batch);
+        Ok(())
+    };
+    match walk::<D, Infallible>(disk, shard, Holes::Refuse, &mut deliver) {
         Ok(walk) => {
             report.label = walk.label;
             report.last_lsn = walk.committed.lsn;

@@ -104,6 +104,13 @@ fn a_real_directory_keeps_everything_over_restarts() {
         journal.hasten(last);
         bell.wait_until(|| journal.progress().durable == last);
         assert_eq!((journal.progress().written, journal.queued_bytes()), (last, 0));
+        let figures = journal.figures();
+        assert_eq!(figures.commit_transactions.sum, 3000, "each transaction is in one commit");
+        assert_eq!(figures.commit_transactions.buckets.iter().sum::<u64>(), figures.commits);
+        assert!(
+            (1..=3000).contains(&figures.commits) && figures.commits <= figures.sync_us.buckets.iter().sum()
+        );
+        assert!(figures.records >= 1 && figures.bytes > 3000 * 3 && figures.segments >= 1);
     }
     let error = {
         let first = DiskJournal::open(&dir.0, options(64 << 10), Arc::new(|| {}), replay(&mut Vec::new()));

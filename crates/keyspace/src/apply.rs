@@ -5,7 +5,7 @@ use sessile_values::{Hash, List, Set, Stream, Text, Value, Zset};
 
 use crate::codec::BadEffect;
 use crate::effect::{Effect, End, Expire, Key};
-use crate::entry::{Content, Entry, INLINE_MAX};
+use crate::entry::{Content, Entry, INLINE_MAX, STRING};
 use crate::keyspace::{Applied, Keyspace};
 
 const SAME: Applied = Applied { created: false, removed: false };
@@ -253,6 +253,7 @@ impl Keyspace {
             it.bytes += entry.heap_bytes();
             entry.set_epoch(self.epoch);
             entry.set_access(self.clock.of_new());
+            it.by_type[entry.type_number()] += 1;
             it.table.insert(key.hash, entry);
         }
         let entry = it.table.get_mut(key.hash, key.bytes).expect("created above if absent");
@@ -274,6 +275,8 @@ impl Keyspace {
             Some(entry) => {
                 let before = entry.heap_bytes();
                 if let Some(old) = entry.take_value() {
+                    it.by_type[old.type_number()] -= 1;
+                    it.by_type[STRING] += 1;
                     self.graveyard.bury(*old);
                 }
                 put_text(entry, text);
@@ -289,6 +292,7 @@ impl Keyspace {
                 entry.set_epoch(self.epoch);
                 entry.set_access(self.clock.of_new());
                 it.bytes += entry.heap_bytes();
+                it.by_type[STRING] += 1;
                 it.table.insert(key.hash, entry);
                 true
             }
@@ -370,6 +374,7 @@ impl Keyspace {
         let entry = db.table.remove(key.hash, key.bytes)?;
         db.expiring -= usize::from(entry.expire_ms().is_some());
         db.bytes -= entry.heap_bytes();
+        db.by_type[entry.type_number()] -= 1;
         Some(entry)
     }
 
@@ -377,6 +382,7 @@ impl Keyspace {
         entry.set_epoch(self.epoch);
         let db = &mut self.dbs[db as usize];
         db.bytes += entry.heap_bytes();
+        db.by_type[entry.type_number()] += 1;
         db.expiring += usize::from(entry.expire_ms().is_some());
         db.table.insert(key.hash, entry);
     }

@@ -18,6 +18,9 @@ use sessile_values::size::allocated;
 /// Longest string that stands inside its entry; longer ones are ropes ([`sessile_values::Text`]).
 pub const INLINE_MAX: usize = 16 * 1024;
 
+/// [`Value::type_number`] of strings, the short ones included.
+pub(crate) const STRING: usize = 0;
+
 /// `expire_ms` of an entry without expiry.
 const NEVER: u64 = 0;
 
@@ -123,6 +126,11 @@ impl Entry {
     /// The value, if it is no short string.
     pub fn value(&self) -> Option<&Value> {
         self.head().value.as_deref()
+    }
+
+    /// Which of [`Value::TYPE_NAMES`] it is.
+    pub fn type_number(&self) -> usize {
+        self.value().map_or(STRING, Value::type_number)
     }
 
     /// The value for changing, if it is no short string.

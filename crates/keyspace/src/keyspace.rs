@@ -1,6 +1,6 @@
 //! The dbs of a shard with everything that belongs to all of them.
 
-use sessile_values::{HashKey, Limits};
+use sessile_values::{HashKey, Limits, Value};
 
 use crate::codec::{BadEffect, Reader};
 use crate::effect::{Effect, Key};
@@ -18,6 +18,8 @@ pub struct Db {
     pub(crate) expiring: usize,
     /// Memory of the entries, as the allocator counts it.
     pub(crate) bytes: usize,
+    /// Keys of each type, by [`Value::type_number`].
+    pub(crate) by_type: [usize; Value::TYPE_NAMES.len()],
 }
 
 impl Db {
@@ -34,6 +36,11 @@ impl Db {
     /// Number of keys with an expiry.
     pub fn expiring(&self) -> usize {
         self.expiring
+    }
+
+    /// Number of keys of each type, with the name that TYPE gives; O(1).
+    pub fn keys_by_type(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        Value::TYPE_NAMES.into_iter().zip(self.by_type)
     }
 
     /// The table, for walking.
@@ -90,7 +97,13 @@ impl Keyspace {
 
     pub(crate) fn new_db(&mut self) -> Db {
         self.next_table_id += 1;
-        Db { table: Table::new(self.hash_key), table_id: self.next_table_id, expiring: 0, bytes: 0 }
+        Db {
+            table: Table::new(self.hash_key),
+            table_id: self.next_table_id,
+            expiring: 0,
+            bytes: 0,
+            by_type: Default::default(),
+        }
     }
 
     /// The seed of the table's hash.

@@ -34,6 +34,12 @@ type Shown = (&'static str, Vec<Vec<u8>>, Option<u64>);
 
 /// All of a keyspace, in a form that does not depend on encodings.
 fn show(keyspace: &Keyspace, exact: bool) -> BTreeMap<(u32, Vec<u8>), Shown> {
+    for db in (0..DBS as u32).map(|db| keyspace.db(db)) {
+        let walked =
+            |name| db.table().iter().filter(move |it| it.value().map_or("string", Value::type_name) == name);
+        db.keys_by_type()
+            .for_each(|(name, count)| assert_eq!(count, walked(name).count(), "keys of type {name}"));
+    }
     let entries = (0..DBS as u32).flat_map(|db| keyspace.db(db).table().iter().map(move |entry| (db, entry)));
     entries
         .map(|(db, entry)| {

@@ -7,6 +7,8 @@ use std::path::Path;
 use sessile_config::{Config, table as names};
 use sessile_engine::Engine;
 
+use crate::progress::{Counted, Lines, Progress, Unit};
+
 /// Loads the file into an empty engine, if there is one; all of it or nothing is journaled.
 pub(crate) fn load(engine: &mut Engine) -> Result<(), String> {
     let path = path(engine.config());
@@ -16,6 +18,9 @@ pub(crate) fn load(engine: &mut Engine) -> Result<(), String> {
         Err(error) => return Err(format!("cannot read {path}: {error}")),
     };
     let began = std::time::Instant::now();
+    let total = file.metadata().map_or(0, |metadata| metadata.len());
+    let progress = Progress::new(&format!("loading {path}"), Unit::Bytes, total, Lines::Log);
+    let file = Counted::new(file, progress);
     let mut loaded = 0u64;
     let summary = sessile_rdb::read(BufReader::with_capacity(1 << 20, file), |record| {
         let imported = engine.import(record.db, record.key, record.payload, record.expire_ms)?;

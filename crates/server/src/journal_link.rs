@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use sessile_config::{AppendFsync, table as names};
 use sessile_engine::{Engine, JournalState};
-use sessile_journal::{Batch, DiskJournal, DiskOptions, Health, Journal, Room, SyncPolicy};
+use sessile_journal::{
+    Batch, DiskJournal, DiskOptions, Health, JOURNAL_DIR_NAME, Journal, RECORD_HEADER_LEN, Room, SyncPolicy,
+};
 use sessile_keyspace::{Durability, Gate};
 use tokio::sync::Notify;
 
+use crate::progress::{Lines, Progress, Unit};
 use crate::shard::{Shard, is_behind};
 
 /// How long a stop waits for the last commit.
@@ -78,9 +81,12 @@ pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
     let began = Instant::now();
     // Messages name files by whole paths: whoever reads them stands elsewhere.
     let dir = std::env::current_dir().map_err(|error| format!("cannot tell the data directory: {error}"))?;
+    let mut progress = reading(&dir.join(JOURNAL_DIR_NAME), "recovering the journal", Lines::Log);
     let opened = DiskJournal::open(&dir, options, Arc::new(move || waker.notify_one()), |batch| {
+        progress.add((batch.bytes.len() + RECORD_HEADER_LEN) as u64);
         engine.recover(batch.bytes, batch.last_lsn, batch.time_ms)
     });
+    drop(progress);
     let (disk, recovery) = opened.map_err(|error| error.to_string())?;
     engine.recovered_up_to(recovery.last_lsn, recovery.time_ms);
     let worth = match sync {
@@ -120,6 +126,15 @@ fn keys(engine: &Engine) -> String {
     if parts.is_empty() { "no keys".into() } else { format!("{count} keys ({})", parts.join(", ")) }
 }
 
+/// The progress of reading the journal in `dir`. Its total is about right: segments made ready ahead count as well.
+pub(crate) fn reading(dir: &Path, what: &str, lines: Lines) -> Progress {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_read = |name: &str| name.starts_with("segment-") || name.starts_with("snapshot-");
+    let counts = files.filter(|file| is_read(&file.file_name().to_string_lossy()));
+    let bytes = counts.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
+    Progress::new(what, Unit::Bytes, bytes, lines)
+}
+
 /// A record's time for people: how long ago that is.
 fn when(time_ms: u64) -> String {
     let ago_s = crate::clock::now().wall_ms.saturating_sub(time_ms) / 1000;
@@ -128,7 +143,7 @@ fn when(time_ms: u64) -> String {
 
 /// Swapping the image must never start empty: what an earlier server left is loaded, or stops the start.
 fn refuse_to_start_empty() -> Result<(), String> {
-    let journal = Path::new(sessile_journal::JOURNAL_DIR_NAME);
+    let journal = Path::new(JOURNAL_DIR_NAME);
     let append_only = Path::new("appendonlydir");
     if !journal.exists() && append_only.exists() {
         return Err("the data directory holds an `appendonlydir`, which this version cannot read yet; start Redis on it \

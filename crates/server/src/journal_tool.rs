@@ -6,11 +6,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use sessile_journal::tool::{self, Consent};
-use sessile_journal::{DiskOptions, JOURNAL_DIR_NAME, Log, LogOptions, RealDisk};
+use sessile_journal::{DiskOptions, JOURNAL_DIR_NAME, Log, LogOptions, RECORD_HEADER_LEN, RealDisk};
 use sessile_keyspace::codec::Reader;
 use sessile_keyspace::snapshot::END_OF_TRANSACTION;
 use sessile_keyspace::{Effect, Keyspace, render};
 use sessile_values::HashKey;
+
+use crate::journal_link;
+use crate::progress::Lines;
 
 const USAGE: &str = "\
 sessile journal check [DIR]               say whether the journal is sound, and what it holds
@@ -58,7 +61,13 @@ fn open(dir: &Path) -> Result<RealDisk, String> {
 }
 
 fn check(dir: &Path) -> Result<bool, String> {
-    let report = tool::check(&open(dir)?, 0).map_err(|error| error.to_string())?;
+    let disk = open(dir)?;
+    let mut progress = journal_link::reading(dir, "checking the journal", Lines::Error);
+    let report = tool::check_watched(&disk, 0, &mut |batch| {
+        progress.add((batch.bytes.len() + RECORD_HEADER_LEN) as u64);
+    })
+    .map_err(|error| error.to_string())?;
+    drop(progress);
     println!(
         "{:?}: {} records in {} segments, last LSN {}, proven durable up to {}, snapshot {}",
         report.label,

@@ -21,6 +21,8 @@ pub(crate) fn start(config: &Config) -> Result<(), String> {
     let json = config.choice::<LogFormat>(names::LOG_FORMAT) == LogFormat::Json;
     if file.is_empty() {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
+        // A progress bar may stand on the terminal: lines go above it.
+        let builder = builder.with_writer(|| crate::progress::AboveBar);
         if json {
             builder.json().init();
         } else {

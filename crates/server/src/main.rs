@@ -13,6 +13,8 @@ mod journal_tool;
 mod listener;
 mod logging;
 mod machine;
+mod metrics;
+mod progress;
 mod shard;
 mod signals;
 mod snapshots;

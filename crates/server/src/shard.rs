@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::connection::Conn;
 use crate::journal_link::JournalLink;
 use crate::snapshots::Snapshots;
-use crate::{background, clock, dump_file, journal_link, listener, machine, signals};
+use crate::{background, clock, dump_file, journal_link, listener, machine, metrics, progress, signals};
 
 /// How old the engine's time may be when commands run: reading two clocks for each request shows in the profile.
 const TIME_KEPT_US: u64 = 200;
@@ -41,7 +41,8 @@ pub(crate) struct Shard {
     /// They were not read for `journal-wait-max`: commands are read again and writes refused, unexecuted.
     pub overdue: Cell<bool>,
     pending_max_bytes: u64,
-    wait_max: Duration,
+    /// `journal-wait-max`.
+    pub wait_max: Duration,
     /// A turn of the engine is wanted at once.
     pub hurry: Notify,
     /// What is written beside the commands.
@@ -144,6 +145,7 @@ pub(crate) fn run(config: Config, config_file: String) -> Result<(), String> {
 }
 
 async fn serve(config: Config, config_file: String) -> Result<(), String> {
+    let metrics = metrics::open(&config)?;
     let seed = random_seed()?;
     let mut engine =
         Engine::new(Options { config, seed, now: clock::now(), stopwatch_us: clock::stopwatch_us });
@@ -187,6 +189,10 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
     tokio::task::spawn_local(background::turns(Rc::clone(&shard)));
     for it in listeners {
         tokio::task::spawn_local(it.accept(Rc::clone(&shard)));
+    }
+    progress::serving_begins();
+    if let Some(page) = metrics {
+        tokio::task::spawn_local(page.answer(Rc::clone(&shard)));
     }
     signals::tell_ready();
     while shard.ending.borrow().is_none() {

@@ -8,6 +8,7 @@ use sessile_journal::{Batch, Journal, SnapshotState};
 use sessile_rdb::Facts;
 
 use crate::dump_writer::{DumpWriter, RdbFraming};
+use crate::progress::{Lines, Progress, Unit};
 use crate::shard::Shard;
 
 /// Bytes that one turn encodes.
@@ -22,6 +23,7 @@ pub(crate) struct Snapshots {
     /// When what comes by itself may be tried again, seconds since the epoch.
     retry_s: Cell<u64>,
     last: Cell<Last>,
+    progress: RefCell<Option<Progress>>,
 }
 
 /// The file that a stop waits for.
@@ -66,6 +68,7 @@ fn begin_last(shard: &Shard, force: bool) {
         journal.disk.snapshot_abort();
     }
     drop(engine);
+    *shard.snapshots.progress.borrow_mut() = None;
     shard.snapshots.last.set(Last::Running { force });
     begin_dump(shard);
 }
@@ -91,6 +94,7 @@ pub(crate) fn turn(shard: &Shard) -> bool {
     if let Last::Wanted { force } = shard.snapshots.last.get() {
         begin_last(shard, force);
     }
+    show_progress(shard);
     let running = shard.engine.borrow().keyspace().snapshot().is_some();
     if running && shard.snapshots.is_encoding_dump() {
         return dump_turn(shard);
@@ -117,6 +121,21 @@ pub(crate) fn turn(shard: &Shard) -> bool {
         begin_snapshot(shard);
     }
     snapshot || dump || shard.snapshots.dump.borrow().is_some()
+}
+
+/// Tells the log now and then how far the file that is being encoded has come.
+fn show_progress(shard: &Shard) {
+    let engine = shard.engine.borrow();
+    let mut progress = shard.snapshots.progress.borrow_mut();
+    let Some(running) = engine.keyspace().snapshot() else {
+        *progress = None;
+        return;
+    };
+    let begin = || {
+        let what = if shard.snapshots.is_encoding_dump() { "writing dump.rdb" } else { "writing a snapshot" };
+        Progress::new(what, Unit::Keys, running.entries_at_start(), Lines::LogOnly)
+    };
+    progress.get_or_insert_with(begin).set(running.entries());
 }
 
 fn begin_snapshot(shard: &Shard) {

@@ -85,16 +85,24 @@ const _: () =
     assert!(size_of::<Value>() <= 32, "a value's box is of the smallest class that holds a listpack");
 
 impl Value {
+    /// The names that TYPE gives, in the order of [`Value::type_number`].
+    pub const TYPE_NAMES: [&'static str; 6] = ["string", "list", "set", "hash", "zset", "stream"];
+
+    /// Counts the types from 0.
+    pub fn type_number(&self) -> usize {
+        match self {
+            Value::Text(_) => 0,
+            Value::List(_) => 1,
+            Value::Set(_) => 2,
+            Value::Hash(_) => 3,
+            Value::Zset(_) => 4,
+            Value::Stream(_) => 5,
+        }
+    }
+
     /// The name that TYPE gives.
     pub fn type_name(&self) -> &'static str {
-        match self {
-            Value::Text(_) => "string",
-            Value::List(_) => "list",
-            Value::Set(_) => "set",
-            Value::Hash(_) => "hash",
-            Value::Zset(_) => "zset",
-            Value::Stream(_) => "stream",
-        }
+        Self::TYPE_NAMES[self.type_number()]
     }
 
     /// The name that OBJECT ENCODING gives.

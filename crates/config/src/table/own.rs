@@ -1,6 +1,6 @@
 //! Sessile's own directives.
 
-use super::{HONOURED, OPTIONAL, PORT_NUMBER, encoding, i32_from, rows};
+use super::{HONOURED, OPTIONAL, PORT_NUMBER, TEXT, encoding, i32_from, rows};
 use crate::{
     choice::{Choice, LogFormat},
     directive::Kind,
@@ -16,6 +16,7 @@ const PENDING_MIN: u64 = 1 << 20;
 rows! { from encoding::NEXT;
     REQUIREPASS_FILE = "requirepass-file", OPTIONAL, "", [IMMUTABLE], HONOURED;
     METRICS_PORT = "metrics-port", PORT_NUMBER, "0", [IMMUTABLE], HONOURED;
+    METRICS_BIND = "metrics-bind", TEXT, "127.0.0.1", [IMMUTABLE], HONOURED;
     JOURNAL_PENDING_MAX = "journal-pending-max",
         Kind::Memory { min: PENDING_MIN, max: i64::MAX as u64 }, "67108864", [], HONOURED;
     JOURNAL_WAIT_MAX = "journal-wait-max", i32_from(0), "10000", [], HONOURED;

@@ -13,6 +13,7 @@ const NOT_IN_ORACLE: &[(&str, &str)] = &[
     ("set-max-listpack-value", "new in 7.2"),
     ("requirepass-file", "Sessile's own"),
     ("metrics-port", "Sessile's own"),
+    ("metrics-bind", "Sessile's own"),
     ("journal-pending-max", "Sessile's own"),
     ("journal-wait-max", "Sessile's own"),
     ("journal-segment-size", "Sessile's own"),
