@@ -11,7 +11,7 @@ use crate::{Access, MAGIC, opcode};
 const REDIS_VERSION: &[u8] = b"7.2.4";
 
 /// What a file says of itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// When it was made, in seconds since the epoch.
     pub ctime_s: u64,
@@ -21,6 +21,12 @@ pub struct Facts {
     pub aof_base: bool,
     /// Whether it ends in a checksum; without one it ends in zeros, which readers take for none.
     pub checksum: bool,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self { ctime_s: 0, used_memory: 0, aof_base: false, checksum: true }
+    }
 }
 
 /// Appends the part that says which db the entries behind it belong to.
