@@ -25,5 +25,5 @@ pub use admin::REDIS_VERSION;
 pub use clock::{Clock, Now};
 pub use engine::{Action, Engine, JournalState, Options};
 pub use session::{ClientClass, ConnId, Peer, Session};
-pub use stats::{ServerFacts, Stats};
+pub use stats::{ServerFacts, Stats, SystemFacts};
 pub use table::{Entry, Table};

@@ -123,6 +123,11 @@ impl Output {
         self.len() == 0
     }
 
+    /// Memory of the buffer alone.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Memory behind the output.
     pub fn heap_bytes(&self) -> usize {
         self.bytes.capacity() + self.marks.capacity() * size_of::<(u64, Gate)>()

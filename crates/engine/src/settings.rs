@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use sessile_config::{
-    AppendFsync, AppendOnly, Config, MaxmemoryPolicy, NotifyFlags, OutputLimit, Value, table as names,
+    AppendFsync, AppendOnly, Config, MaxmemoryPolicy, MemoryLimit, NotifyFlags, OutputLimit, Value,
+    table as names,
 };
 use sessile_keyspace::Durability;
 use sessile_resp::Limits;
@@ -62,6 +63,10 @@ pub(crate) struct Settings {
     pub latency_ms: u64,
     /// `busy-reply-threshold`, in milliseconds; 0 or less is for ever.
     pub busy_ms: u64,
+    /// `maxmemory-clients`, in bytes; 0 for none.
+    pub clients_bytes: u64,
+    /// `latency-tracking`.
+    pub tracks_latency: bool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
 }
@@ -103,6 +108,14 @@ impl Settings {
                 .ok()
                 .filter(|ms| *ms > 0)
                 .unwrap_or(u64::MAX),
+            clients_bytes: match config.maxmemory_clients() {
+                MemoryLimit::Bytes(bytes) => bytes,
+                MemoryLimit::Percent(percent) => {
+                    let whole = config.memory_bytes(names::MAXMEMORY);
+                    (u128::from(whole) * u128::from(percent) / 100) as u64
+                }
+            },
+            tracks_latency: config.bool(names::LATENCY_TRACKING),
             active_expire: true,
         }
     }
@@ -151,6 +164,7 @@ impl Engine {
         limits.list_size = config.int(names::LIST_MAX_LISTPACK_SIZE);
         limits.stream_node_bytes = config.memory_bytes(names::STREAM_NODE_MAX_BYTES) as usize;
         limits.stream_node_entries = size(names::STREAM_NODE_MAX_ENTRIES);
+        limits.hll_sparse_bytes = size(names::HLL_SPARSE_MAX_BYTES);
         self.txn.durability = self.settings.durability;
         let clock = &mut self.keyspace.clock;
         clock.lfu =

@@ -165,7 +165,6 @@ fn exec(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
     let mut buffer = Vec::new();
     for (entry, args) in &multi.queued {
         buffer.clear();
-        engine.stats.commands += 1;
         if !engine.monitors.is_empty() {
             engine.feed_monitors(conn, entry, args.as_args());
         }

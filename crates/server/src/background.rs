@@ -31,7 +31,6 @@ pub(crate) async fn turns(shard: Rc<Shard>) {
                 engine.sample_rates();
                 if now_s.is_multiple_of(10) {
                     engine.check_connections();
-                    keep_facts(engine.server_facts());
                 }
             }
             (busy, engine.next_deadline_ms().map(|at| at.saturating_sub(engine.now_ms())))
@@ -70,26 +69,6 @@ pub(crate) fn memory_of_machine() -> u64 {
 /// What data may take there.
 pub(crate) fn memory_ceiling() -> u64 {
     memory_of_machine() / 100 * CEILING_PERCENT
-}
-
-/// Reads what the system says about the process.
-fn keep_facts(facts: &mut sessile_engine::ServerFacts) {
-    let _ = tikv_jemalloc_ctl::epoch::advance();
-    facts.allocated_bytes = tikv_jemalloc_ctl::stats::allocated::read().unwrap_or(0);
-    facts.rss_bytes = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|text| text.split(' ').nth(1)?.parse::<usize>().ok())
-        .map_or(0, |pages| pages * rustix::param::page_size());
-    let usage = |text: String| -> Option<(u64, u64)> {
-        let rest = text.rsplit(')').next()?.to_owned();
-        let mut fields = rest.split_whitespace().skip(11);
-        let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second();
-        let user: u64 = fields.next()?.parse().ok()?;
-        let system: u64 = fields.next()?.parse().ok()?;
-        Some((system * tick_us, user * tick_us))
-    };
-    facts.cpu_us = std::fs::read_to_string("/proc/self/stat").ok().and_then(usage).unwrap_or_default();
-    facts.system_bytes = memory_of_machine() as usize;
 }
 
 /// Begins a snapshot of the journal. Says why not.

@@ -2,10 +2,12 @@
 //! `redis-cli`, so that a compose file or a health check needs no edit.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod background;
 mod clock;
 mod connection;
 mod dump_file;
+mod facts;
 mod journal_link;
 mod journal_tool;
 mod listener;

@@ -150,6 +150,7 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
     facts.rewrite_config = crate::startup::rewrite_config;
     facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     engine.server_facts().write_dump = dump_file::write;
+    crate::facts::install(&mut engine);
     let journal = journal_link::open(&mut engine)?;
     let fresh = engine.last_lsn() == 0;
     engine.open_for_service();
@@ -160,7 +161,7 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
     }
     let pending_max_bytes = engine.config().memory_bytes(names::JOURNAL_PENDING_MAX);
     let wait_max = Duration::from_millis(engine.config().int(names::JOURNAL_WAIT_MAX) as u64);
-    let listeners = listener::bind(&mut engine)?;
+    listener::bind(&mut engine)?;
     let shard = Rc::new(Shard {
         engine: RefCell::new(engine),
         journal,
@@ -181,9 +182,7 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
     tokio::task::spawn_local(journal_link::follow(Rc::clone(&shard)));
     tokio::task::spawn_local(journal_link::hand_over(Rc::clone(&shard)));
     tokio::task::spawn_local(background::turns(Rc::clone(&shard)));
-    for it in listeners {
-        tokio::task::spawn_local(it.accept(Rc::clone(&shard)));
-    }
+    tokio::task::spawn_local(listener::accept(Rc::clone(&shard)));
     signals::tell_ready();
     while shard.ending.borrow().is_none() {
         shard.stop.notified().await;

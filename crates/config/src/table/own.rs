@@ -1,6 +1,6 @@
 //! Sessile's own directives.
 
-use super::{HONOURED, OPTIONAL, PORT_NUMBER, encoding, i32_from, rows};
+use super::{HONOURED, OPTIONAL, PORT_NUMBER, encoding, i32_from, rows, stops};
 use crate::{
     choice::{Choice, LogFormat},
     directive::Kind,
@@ -15,10 +15,11 @@ const PENDING_MIN: u64 = 1 << 20;
 
 rows! { from encoding::NEXT;
     REQUIREPASS_FILE = "requirepass-file", OPTIONAL, "", [IMMUTABLE], HONOURED;
-    METRICS_PORT = "metrics-port", PORT_NUMBER, "0", [IMMUTABLE], HONOURED;
+    METRICS_PORT = "metrics-port", PORT_NUMBER, "0", [IMMUTABLE],
+        stops("this version has no metrics page", "set it to 0 and let redis_exporter read INFO");
     JOURNAL_PENDING_MAX = "journal-pending-max",
-        Kind::Memory { min: PENDING_MIN, max: i64::MAX as u64 }, "67108864", [], HONOURED;
-    JOURNAL_WAIT_MAX = "journal-wait-max", i32_from(0), "10000", [], HONOURED;
+        Kind::Memory { min: PENDING_MIN, max: i64::MAX as u64 }, "67108864", [IMMUTABLE], HONOURED;
+    JOURNAL_WAIT_MAX = "journal-wait-max", i32_from(0), "10000", [IMMUTABLE], HONOURED;
     JOURNAL_SEGMENT_SIZE = "journal-segment-size",
         Kind::Memory { min: SEGMENT_MIN, max: SEGMENT_MAX }, "16777216", [IMMUTABLE], HONOURED;
     LOG_FORMAT = "log-format", Kind::Enum(LogFormat::NAMES), "text", [IMMUTABLE], HONOURED;
