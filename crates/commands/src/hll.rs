@@ -14,8 +14,6 @@ const HEADER: usize = 16;
 const DENSE_LEN: usize = HEADER + REGISTERS * REGISTER_BITS / 8;
 const DENSE: u8 = 0;
 const SPARSE: u8 = 1;
-/// Longest sparse form in bytes: `hll-sparse-max-bytes`' default.
-const SPARSE_MAX: usize = 3000;
 const SPARSE_VALUE_MAX: u8 = 32;
 const SPARSE_VALUE_RUN_MAX: usize = 4;
 const ZERO_RUN_MAX: usize = 64;
@@ -215,25 +213,25 @@ impl Hll {
         if index == REGISTERS { Ok(registers) } else { Err(BadHll::Corrupted) }
     }
 
-    /// Notes an element; true if a register was raised.
-    pub(crate) fn add(&mut self, element: &[u8]) -> Result<bool, BadHll> {
+    /// Notes an element; true if a register was raised. The sparse form may take `sparse_max` bytes.
+    pub(crate) fn add(&mut self, element: &[u8], sparse_max: usize) -> Result<bool, BadHll> {
         let (index, value) = place(element);
-        self.raise(index, value)
+        self.raise(index, value, sparse_max)
     }
 
     /// Raises every register to the given one.
-    pub(crate) fn raise_all(&mut self, registers: &Registers) -> Result<(), BadHll> {
+    pub(crate) fn raise_all(&mut self, registers: &Registers, sparse_max: usize) -> Result<(), BadHll> {
         for (index, &value) in registers.0.iter().enumerate().filter(|(_, value)| **value > 0) {
-            self.raise(index, value)?;
+            self.raise(index, value, sparse_max)?;
         }
         Ok(())
     }
 
-    fn raise(&mut self, index: usize, value: u8) -> Result<bool, BadHll> {
+    fn raise(&mut self, index: usize, value: u8, sparse_max: usize) -> Result<bool, BadHll> {
         if self.is_dense() {
             return Ok(self.dense_raise(index, value));
         }
-        self.sparse_raise(index, value)
+        self.sparse_raise(index, value, sparse_max)
     }
 
     /// The two bytes that a dense register may lie in, as one number, and its place there.
@@ -282,7 +280,7 @@ impl Hll {
         Ok(self.dense_raise(index, value))
     }
 
-    fn sparse_raise(&mut self, index: usize, value: u8) -> Result<bool, BadHll> {
+    fn sparse_raise(&mut self, index: usize, value: u8, sparse_max: usize) -> Result<bool, BadHll> {
         if value > SPARSE_VALUE_MAX {
             return self.promote_and_raise(index, value);
         }
@@ -301,7 +299,7 @@ impl Hll {
         put_run(run.value, index - first, &mut parts);
         put_run(value, 1, &mut parts);
         put_run(run.value, first + run.count - 1 - index, &mut parts);
-        if parts.len() > run.len && self.0.len() + parts.len() - run.len > SPARSE_MAX {
+        if parts.len() > run.len && self.0.len() + parts.len() - run.len > sparse_max {
             return self.promote_and_raise(index, value);
         }
         self.0.splice(at..at + run.len, parts);
@@ -334,6 +332,8 @@ impl Hll {
 mod tests {
     use super::*;
 
+    const SPARSE_MAX: usize = 3000;
+
     #[test]
     fn sparse_and_dense_hold_the_same() {
         let mut sparse = Hll::new();
@@ -341,8 +341,8 @@ mod tests {
         dense.make_dense().expect("an empty one is sound");
         for i in 0..500u32 {
             let element = i.to_string();
-            let raised = sparse.add(element.as_bytes());
-            assert_eq!(raised, dense.add(element.as_bytes()), "element {i}");
+            let raised = sparse.add(element.as_bytes(), SPARSE_MAX);
+            assert_eq!(raised, dense.add(element.as_bytes(), SPARSE_MAX), "element {i}");
             let (a, b) = (sparse.registers().expect("sound"), dense.registers().expect("sound"));
             assert_eq!(a.0, b.0);
         }
@@ -355,12 +355,12 @@ mod tests {
     fn refuses_registers_that_do_not_add_up() {
         let mut hll = Hll::new();
         for i in 0..50u32 {
-            hll.add(&i.to_le_bytes()).expect("sound");
+            hll.add(&i.to_le_bytes(), SPARSE_MAX).expect("sound");
         }
         for cut in HEADER..hll.0.len() {
             let mut short = Hll(hll.0[..cut].to_vec());
             assert_eq!(short.registers().err(), Some(BadHll::Corrupted));
-            let _ = short.add(b"x");
+            let _ = short.add(b"x", SPARSE_MAX);
         }
     }
 }

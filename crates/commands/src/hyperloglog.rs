@@ -95,7 +95,7 @@ fn pfadd(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     let mut new = old.clone().unwrap_or_else(Hll::new);
     let mut updated = old.is_none();
     for element in args.iter().skip(2) {
-        updated |= new.add(element)?;
+        updated |= new.add(element, cx.read().limits().hll_sparse_bytes)?;
     }
     if updated {
         new.invalidate();
@@ -143,7 +143,7 @@ fn pfmerge(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome
     if any_dense {
         new.make_dense()?;
     }
-    new.raise_all(&registers)?;
+    new.raise_all(&registers, cx.read().limits().hll_sparse_bytes)?;
     new.invalidate();
     store(cx, key, old.as_ref(), &new);
     out.ok();

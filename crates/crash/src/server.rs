@@ -138,6 +138,11 @@ impl Server {
         Conn::open(self.port, REPLY_LIMIT).map_err(|e| format!("cannot connect: {e:?}"))
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.end();
@@ -170,6 +175,20 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Looks again and again until something is there; `None` if it is not within `limit`.
+pub fn until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        if began.elapsed() > limit {
+            return None;
+        }
+        std::thread::sleep(POLL);
     }
 }
 

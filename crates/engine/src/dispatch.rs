@@ -59,6 +59,7 @@ impl Engine {
     /// Runs requests that wait in the connection's input.
     fn run_input(&mut self, conn: ConnId) {
         let session = self.session_mut(conn);
+        session.postponed = false;
         if session.is_paused() || session.input.is_empty() {
             return;
         }
@@ -155,20 +156,21 @@ impl Engine {
             return false;
         }
         self.deadlines.insert((self.paused_until_ms, conn));
+        self.session_mut(conn).postponed = true;
         true
     }
 
     /// Runs one request of a connection, from its checks to its gated reply.
     fn request(&mut self, conn: ConnId, args: Args<'_>) {
         let start = self.session(conn).map_or(0, |s| s.output.end());
-        self.stats.commands += 1;
         let gate = match self.resolve(conn, args) {
             Ok(entry) => self.admitted(conn, entry, args),
             Err(mut error) => {
                 if self.find(&args[0]).is_some_and(|entry| entry.full_name == "exec") {
                     error = self.abort_exec(conn, &error);
                 }
-                self.refuse(conn, None, &error);
+                let entry = self.named(args);
+                self.refuse(conn, entry, &error);
                 Gate::OPEN
             }
         };
@@ -231,6 +233,17 @@ impl Engine {
         }
         self.check(conn, entry)?;
         Ok(entry)
+    }
+
+    /// The command that a refused request has named, if there is one of that name.
+    #[cold]
+    fn named(&self, args: Args<'_>) -> Option<&'static Entry> {
+        let name = match self.settings.renamed.get(&args[0].to_ascii_lowercase()[..]) {
+            Some(target) => target.as_deref()?.as_bytes(),
+            None => &args[0],
+        };
+        let entry = self.table.find(name)?;
+        Some(args.get(1).and_then(|sub| self.table.find_sub(entry, sub)).unwrap_or(entry))
     }
 
     /// Whether the connection may run this command at all now. MULTI is looked at later.

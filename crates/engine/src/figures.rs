@@ -178,6 +178,7 @@ impl Stats {
             slow: std::collections::VecDeque::new(),
             latency: std::collections::HashMap::new(),
             samples: std::collections::VecDeque::new(),
+            buffers: std::collections::VecDeque::new(),
             ..*self
         }
     }

@@ -27,5 +27,5 @@ pub use clock::{Clock, Now};
 pub use engine::{Action, Engine, JournalState, Options};
 pub use figures::{ClientSums, DbFigures, Figures, Refusal};
 pub use session::{ClientClass, ConnId, Peer, Session};
-pub use stats::{CommandStats, ServerFacts, Stats};
+pub use stats::{CommandStats, ServerFacts, Stats, SystemFacts};
 pub use table::{Entry, Table};

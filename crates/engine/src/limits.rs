@@ -18,7 +18,9 @@ impl Engine {
     /// Closes a connection whose input is beyond `client-query-buffer-limit`.
     pub(crate) fn limit_input(&mut self, conn: ConnId) {
         let limit = self.settings.input_limit_bytes;
+        let now_s = self.clock.now_ms() / 1000;
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        self.stats.note_buffers(now_s, session.input.len(), session.output.len());
         // What MULTI queued has not run yet either.
         let queued = session.multi.as_ref().map_or(0, |multi| multi.bytes);
         let bytes = (session.input.len() + queued) as u64;
@@ -37,6 +39,8 @@ impl Engine {
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
         let limit = self.settings.output_limits[session.class() as usize];
         let len = session.output.len() as u64;
+        session.output_peak.0 = session.output_peak.0.max(session.output.len());
+        self.stats.note_buffers(now_ms / 1000, 0, session.output.len());
         let over_soft = limit.soft_bytes > 0 && len > limit.soft_bytes;
         if !over_soft {
             session.soft_since_ms = 0;
@@ -58,6 +62,32 @@ impl Engine {
     /// A line for the operator.
     fn warn(&mut self, line: String) {
         self.log.push((3, line));
+    }
+
+    /// Closes the connections that take most, while all together take more than `maxmemory-clients`.
+    pub(crate) fn limit_clients(&mut self) {
+        let limit = self.settings.clients_bytes;
+        if limit == 0 {
+            return;
+        }
+        let mut sizes: Vec<(usize, ConnId)> =
+            self.all_sessions().filter(|(_, s)| !s.killed).map(|(conn, s)| (s.heap_bytes(), conn)).collect();
+        let mut all: u64 = sizes.iter().map(|(bytes, _)| *bytes as u64).sum();
+        sizes.sort_unstable();
+        while all > limit
+            && let Some((bytes, conn)) = sizes.pop()
+        {
+            let Some(session) = self.sessions[conn].as_deref_mut().filter(|s| !s.no_evict) else { continue };
+            session.killed = true;
+            all -= bytes as u64;
+            self.stats.evicted_clients += 1;
+            self.mark_ready(conn);
+        }
+    }
+
+    /// Notes what the node takes before it has data, in bytes.
+    pub fn note_startup_bytes(&mut self, allocated_bytes: usize) {
+        self.stats.base_bytes = allocated_bytes.saturating_sub(self.keyspace.memory_bytes());
     }
 
     /// Memory as `maxmemory` counts it: data, without the buffers of connections.

@@ -157,6 +157,11 @@ impl Output {
         self.len() == 0
     }
 
+    /// Memory of the buffer alone.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Memory behind the output.
     pub fn heap_bytes(&self) -> usize {
         self.aside.iter().map(|(push, ..)| push.capacity()).sum::<usize>()

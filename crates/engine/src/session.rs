@@ -180,6 +180,10 @@ pub struct Session {
     pub listed_gated: bool,
     /// It stands in the engine's list of connections to look at.
     pub listed_ready: bool,
+    /// CLIENT PAUSE holds its next request up.
+    pub postponed: bool,
+    /// The longest that its output has been in the last seconds, and since when that is counted.
+    pub output_peak: (usize, u64),
     /// Since when its output is above the soft limit, on the engine's clock; 0 for not.
     pub soft_since_ms: u64,
     /// When it connected, on the engine's clock.
@@ -230,6 +234,8 @@ impl Session {
             killed: false,
             listed_gated: false,
             listed_ready: false,
+            postponed: false,
+            output_peak: (0, now_ms),
             soft_since_ms: 0,
             created_ms: now_ms,
             active_ms: now_ms,
@@ -255,13 +261,30 @@ impl Session {
         self.blocked.is_some() || self.waiting.is_some() || self.running_script || self.closing || self.killed
     }
 
+    /// Whether a command of it waits, as `blocked_clients` counts it: DEBUG SLEEP has been answered.
+    pub fn is_waiting(&self) -> bool {
+        let waits = |it: &Waiting| !matches!(it.what, Awaited::Nothing);
+        self.blocked.is_some() || self.waiting.as_ref().is_some_and(waits)
+    }
+
     /// Its class for the output buffer limits.
     pub fn class(&self) -> ClientClass {
         if self.is_subscriber() || self.monitor { ClientClass::Pubsub } else { ClientClass::Normal }
     }
 
-    /// Memory of its buffers.
+    /// Memory of its buffers, of what it has queued by MULTI, and of the request that it waits with.
     pub fn heap_bytes(&self) -> usize {
-        size_of::<Self>() + self.output.heap_bytes() + self.input.capacity() + self.parser.heap_bytes()
+        let queued = self.multi.as_ref().map_or(0, |multi| multi.bytes);
+        size_of::<Self>()
+            + self.output.heap_bytes()
+            + self.input.capacity()
+            + self.parser.heap_bytes()
+            + queued
+            + self.argv_bytes()
+    }
+
+    /// Bytes of the arguments of the request that it waits with.
+    pub fn argv_bytes(&self) -> usize {
+        self.blocked.as_ref().map_or(0, |blocked| blocked.args.as_args().iter().map(<[u8]>::len).sum())
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use sessile_config::{
-    AppendFsync, AppendOnly, Config, MaxmemoryPolicy, NotifyFlags, OutputLimit, Value, table as names,
+    AppendFsync, AppendOnly, Config, MaxmemoryPolicy, MemoryLimit, NotifyFlags, OutputLimit, Value,
+    table as names,
 };
 use sessile_keyspace::Durability;
 use sessile_resp::Limits;
@@ -64,6 +65,10 @@ pub(crate) struct Settings {
     pub busy_ms: u64,
     /// `stop-writes-on-bgsave-error`.
     pub stops_writes: bool,
+    /// `maxmemory-clients`, in bytes; 0 for none.
+    pub clients_bytes: u64,
+    /// `latency-tracking`.
+    pub tracks_latency: bool,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
 }
@@ -106,6 +111,14 @@ impl Settings {
                 .filter(|ms| *ms > 0)
                 .unwrap_or(u64::MAX),
             stops_writes: config.bool(names::STOP_WRITES_ON_BGSAVE_ERROR),
+            clients_bytes: match config.maxmemory_clients() {
+                MemoryLimit::Bytes(bytes) => bytes,
+                MemoryLimit::Percent(percent) => {
+                    let whole = config.memory_bytes(names::MAXMEMORY);
+                    (u128::from(whole) * u128::from(percent) / 100) as u64
+                }
+            },
+            tracks_latency: config.bool(names::LATENCY_TRACKING),
             active_expire: true,
         }
     }
@@ -154,6 +167,7 @@ impl Engine {
         limits.list_size = config.int(names::LIST_MAX_LISTPACK_SIZE);
         limits.stream_node_bytes = config.memory_bytes(names::STREAM_NODE_MAX_BYTES) as usize;
         limits.stream_node_entries = size(names::STREAM_NODE_MAX_ENTRIES);
+        limits.hll_sparse_bytes = size(names::HLL_SPARSE_MAX_BYTES);
         self.txn.durability = self.settings.durability;
         let clock = &mut self.keyspace.clock;
         clock.lfu =

@@ -17,6 +17,8 @@ const SLOW_ARGS_MAX: usize = 32;
 const SLOW_ARG_BYTES_MAX: usize = 128;
 /// Samples kept for one latency event: Redis' own bound.
 const LATENCY_SAMPLES_MAX: usize = 160;
+/// Seconds for which the longest buffers are remembered: Redis' own bound.
+const BUFFERS_SECONDS: usize = 8;
 /// Kinds of error replies counted apart, so that a client cannot make up codes without end.
 const ERROR_KINDS_MAX: usize = 128;
 
@@ -69,33 +71,57 @@ pub struct LatencyEvent {
 /// Writes the directives into the configuration file; an error is one sentence.
 pub(crate) type RewriteConfig = fn(&str, &Config) -> Result<(), String>;
 
+/// Applies directives that CONFIG SET has changed to the process. An error names the directive and says why.
+pub(crate) type ApplyConfig = fn(&Config, &[&'static str]) -> Result<(), (&'static str, String)>;
+
+/// What the system says about the process, read when somebody asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemFacts {
+    /// Memory that the allocator handed out, in bytes; 0 where unknown.
+    pub allocated_bytes: usize,
+    /// Memory of the pages that hold it.
+    pub active_bytes: usize,
+    /// Memory that the allocator has resident, what it keeps for later included.
+    pub resident_bytes: usize,
+    /// Resident memory, in bytes.
+    pub rss_bytes: usize,
+    /// Memory of the machine or its cgroup, in bytes.
+    pub system_bytes: usize,
+    /// Processor time of the process, system and user, in microseconds.
+    pub cpu_us: (u64, u64),
+    /// The same of the data thread alone.
+    pub thread_cpu_us: (u64, u64),
+}
+
 /// What the server knows and INFO tells, and what it does for commands; the server keeps it true.
 #[derive(Clone, Debug)]
 pub struct ServerFacts {
     /// CONFIG REWRITE.
     pub rewrite_config: RewriteConfig,
-    /// TCP port.
-    pub port: u16,
+    /// CONFIG SET.
+    pub apply_config: ApplyConfig,
+    /// Asks the system.
+    pub ask_system: fn() -> SystemFacts,
+    /// Name, release and machine of the system.
+    pub os: String,
+    /// The service manager that is told of readiness, or `no`.
+    pub supervised: &'static str,
     /// The executable.
     pub executable: String,
     /// The configuration file, or nothing.
     pub config_file: String,
-    /// Memory that the allocator handed out, in bytes; 0 where unknown.
-    pub allocated_bytes: usize,
-    /// Resident memory, in bytes.
-    pub rss_bytes: usize,
-    /// Memory of the machine or its cgroup, in bytes.
-    pub system_bytes: usize,
     /// What the data may take where `maxmemory` is not set, in bytes; 0 for no bound.
     pub memory_ceiling_bytes: u64,
-    /// Processor time, system and user, in microseconds.
-    pub cpu_us: (u64, u64),
     /// `dump.rdb`.
     pub dump: Writing,
     /// The journal's snapshot.
     pub snapshot: Writing,
     /// Journal: written and durable LSN.
     pub progress: (u64, u64),
+    /// Journal: syncs that took so long that relaxed writes, too, had to wait for them.
+    pub syncs_delayed: u64,
+    /// Journal: bytes that were handed over and are not written.
+    pub queued_bytes: u64,
     /// Journal: bytes since the last snapshot.
     pub journal_bytes: u64,
     /// Journal: size of the last snapshot.
@@ -108,17 +134,18 @@ impl Default for ServerFacts {
     fn default() -> Self {
         Self {
             rewrite_config: |_, _| Err("this node writes no files".into()),
-            port: 0,
+            apply_config: |_, _| Ok(()),
+            ask_system: SystemFacts::default,
+            os: std::env::consts::OS.to_owned(),
+            supervised: "no",
             executable: String::new(),
             config_file: String::new(),
-            allocated_bytes: 0,
-            rss_bytes: 0,
-            system_bytes: 0,
             memory_ceiling_bytes: 0,
-            cpu_us: (0, 0),
             dump: Writing::default(),
             snapshot: Writing::default(),
             progress: (0, 0),
+            syncs_delayed: 0,
+            queued_bytes: 0,
             journal_bytes: 0,
             snapshot_bytes: 0,
             loading: false,
@@ -159,8 +186,28 @@ pub struct Stats {
     pub misses: u64,
     /// Keys expired.
     pub expired: u64,
+    /// Turns of expiry that were used up with keys still due.
+    pub expiry_turns_full: u64,
+    /// Time that expiry by itself took, in microseconds.
+    pub expiry_us: u64,
+    /// Share of due keys among those that expiry looked at, in percent, the newest turns weighing most.
+    pub stale_percent: f64,
     /// Keys evicted.
     pub evicted: u64,
+    /// Connections closed for `maxmemory-clients`.
+    pub evicted_clients: u64,
+    /// Time that memory was above its limit, in milliseconds, up to `short_since_ms`.
+    pub short_ms: u64,
+    /// Since when it is; 0 for not.
+    pub short_since_ms: u64,
+    /// Memory of the connections when it was last looked at, in bytes.
+    pub client_bytes: usize,
+    /// Values and entries that were freed in turns before the counters were set to zero.
+    pub lazily_freed_before: u64,
+    /// The same for syncs that were delayed.
+    pub syncs_delayed_before: u64,
+    /// The longest input and output of a connection in each of the last seconds, with that second.
+    pub buffers: VecDeque<(u64, usize, usize)>,
     /// Malformed requests.
     pub protocol_errors: u64,
     /// Connections closed for their input.
@@ -206,7 +253,17 @@ impl Stats {
             hits: 0,
             misses: 0,
             expired: 0,
+            expiry_turns_full: 0,
+            expiry_us: 0,
+            stale_percent: 0.0,
             evicted: 0,
+            evicted_clients: 0,
+            short_ms: 0,
+            short_since_ms: 0,
+            client_bytes: 0,
+            lazily_freed_before: 0,
+            syncs_delayed_before: 0,
+            buffers: VecDeque::new(),
             protocol_errors: 0,
             input_limit_closed: 0,
             output_limit_closed: 0,
@@ -228,6 +285,9 @@ impl Stats {
         let kept = std::mem::replace(self, fresh);
         self.started_ms = kept.started_ms;
         self.base_bytes = kept.base_bytes;
+        self.peak_bytes = kept.peak_bytes;
+        self.client_bytes = kept.client_bytes;
+        self.short_since_ms = kept.short_since_ms;
         (self.slow, self.slow_next, self.latency) = (kept.slow, kept.slow_next, kept.latency);
     }
 
@@ -235,6 +295,33 @@ impl Stats {
     pub(crate) fn note_held_back(&mut self, usec: u64) {
         self.held_back[bucket_of(usec)] += 1;
         self.held_back_us += usec;
+    }
+
+    /// How long memory has been above its limit this time, in milliseconds.
+    pub fn short_ms_of(&self, now_ms: u64) -> u64 {
+        if self.short_since_ms == 0 { 0 } else { now_ms.saturating_sub(self.short_since_ms) }
+    }
+
+    /// Notes how long a connection's input and output are.
+    pub fn note_buffers(&mut self, now_s: u64, input: usize, output: usize) {
+        match self.buffers.back_mut() {
+            Some((second, most_input, most_output)) if *second == now_s => {
+                *most_input = input.max(*most_input);
+                *most_output = output.max(*most_output);
+            }
+            _ => {
+                self.buffers.push_back((now_s, input, output));
+                if self.buffers.len() > BUFFERS_SECONDS {
+                    self.buffers.pop_front();
+                }
+            }
+        }
+    }
+
+    /// The longest input and output of a connection in the last seconds.
+    pub fn longest_buffers(&self, now_s: u64) -> (usize, usize) {
+        let recent = self.buffers.iter().filter(|(second, ..)| second + BUFFERS_SECONDS as u64 > now_s);
+        recent.fold((0, 0), |(input, output), &(_, i, o)| (input.max(i), output.max(o)))
     }
 
     fn count_error(&mut self, error: &Error) {
@@ -288,10 +375,13 @@ impl Engine {
         if matches!(ended, Ended::Waits(_)) {
             return;
         }
+        self.stats.commands += 1;
         let it = &mut self.stats.by_command[entry.index];
         it.calls += 1;
         it.usec += usec;
-        it.histogram[bucket_of(usec)] += 1;
+        if self.settings.tracks_latency {
+            it.histogram[bucket_of(usec)] += 1;
+        }
         if self.settings.slow_us >= 0
             && usec as i64 >= self.settings.slow_us
             && !entry.command.flags.has(Flags::SKIP_SLOWLOG)

@@ -9,6 +9,10 @@ const EXPIRE_LOOKS_A_TURN: usize = 512;
 const EXPIRIES_A_TURN: usize = 64;
 /// Nodes and entries that one turn frees.
 const FREES_A_TURN: usize = 256;
+/// How long the longest output of a connection is remembered, in milliseconds: Redis' own.
+const OUTPUT_PEAK_MS: u64 = 5000;
+/// Weight of the newest turn in `expired_stale_perc`: Redis' own.
+const STALE_WEIGHT: f64 = 0.05;
 /// Connections that one turn looks at for their limits and time-outs.
 const SESSIONS_A_TURN: usize = 256;
 
@@ -58,10 +62,15 @@ impl Engine {
         if !self.settings.active_expire || self.check_journal().is_err() {
             return false;
         }
+        let began_us = (self.stopwatch_us)();
         let mut due: Vec<(u32, Vec<u8>)> = Vec::new();
+        let mut seen = 0u32;
         let now_ms = self.now_ms();
+        let expiring: usize =
+            (0..self.keyspace.db_count() as u32).map(|db| self.keyspace.db(db).expiring()).sum();
         let cursor = self.expire_cursor;
         let next = self.keyspace.expire_turn(cursor, now_ms, EXPIRE_LOOKS_A_TURN, |db, entry| {
+            seen += 1;
             if due.len() < EXPIRIES_A_TURN {
                 due.push((db, entry.key().to_vec()));
             }
@@ -73,6 +82,11 @@ impl Engine {
             self.expire_key(db, &key);
         }
         self.serve_ready();
+        let percent = f64::from(seen) * 100.0 / expiring.max(1) as f64;
+        let stats = &mut self.stats;
+        stats.stale_percent += (percent - stats.stale_percent) * STALE_WEIGHT;
+        stats.expiry_turns_full += u64::from(full);
+        stats.expiry_us += (self.stopwatch_us)() - began_us;
         full
     }
 
@@ -84,6 +98,9 @@ impl Engine {
             for &conn in chunk {
                 self.limit_output(conn);
                 let Some(session) = self.sessions[conn].as_deref_mut() else { continue };
+                if now_ms.saturating_sub(session.output_peak.1) > OUTPUT_PEAK_MS {
+                    session.output_peak = (session.output.len(), now_ms);
+                }
                 let idle = now_ms.saturating_sub(session.active_ms) > limit_s * 1000;
                 if limit_s > 0
                     && idle
@@ -98,13 +115,29 @@ impl Engine {
         }
     }
 
-    /// Takes a sample for the `instantaneous_*` fields of INFO. Called ten times a second.
+    /// Takes a sample for the `instantaneous_*` fields of INFO, and looks at memory. Called ten times a second.
     pub fn sample_rates(&mut self) {
         let now_ms = self.now_ms();
+        self.limit_clients();
+        self.watch_memory();
         let stats = &mut self.stats;
         stats.samples.push_back((now_ms, stats.commands, stats.net_in, stats.net_out));
         if stats.samples.len() > 17 {
             stats.samples.pop_front();
+        }
+    }
+
+    /// Keeps the fields of INFO true that tell how much memory was ever used, and how long too much.
+    fn watch_memory(&mut self) {
+        let (now_ms, short) = (self.now_ms(), self.is_short_of_memory());
+        let used = self.used_memory_bytes() + self.stats.client_bytes;
+        let stats = &mut self.stats;
+        stats.peak_bytes = stats.peak_bytes.max(used);
+        if !short {
+            stats.short_ms += stats.short_ms_of(now_ms);
+            stats.short_since_ms = 0;
+        } else if stats.short_since_ms == 0 {
+            stats.short_since_ms = now_ms.max(1);
         }
     }
 

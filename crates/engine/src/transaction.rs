@@ -213,7 +213,6 @@ impl Engine {
     pub(crate) fn run_queued(&mut self, conn: ConnId, exec: &mut Exec) -> bool {
         self.session_mut(conn).in_exec = true;
         for (entry, args) in exec.queued.by_ref() {
-            self.stats.commands += 1;
             if !self.monitors.is_empty() {
                 self.feed_monitors(conn, entry, args.as_args());
             }

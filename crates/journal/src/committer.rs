@@ -111,6 +111,11 @@ impl<D: Disk> DiskJournal<D> {
         self.shared.meter.read(self.queued_bytes())
     }
 
+    /// Syncs that took so long that relaxed batches, too, had to wait for them.
+    pub fn syncs_delayed(&self) -> u64 {
+        self.shared.syncs_delayed.load(Ordering::Relaxed)
+    }
+
     /// Writes and syncs a batch on this thread if nothing is queued or in flight: a lone writer saves two wake-ups,
     /// and the thread is held up for one fsync.
     pub fn try_commit_inline(&self, batch: Batch) -> Result<Inline, AppendError> {

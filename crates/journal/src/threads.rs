@@ -37,6 +37,8 @@ pub(crate) struct Shared<D: Disk> {
     pub(crate) written: AtomicU64,
     pub(crate) durable: AtomicU64,
     pub(crate) queued_bytes: AtomicU64,
+    /// Syncs that took so long that relaxed batches, too, had to wait for them.
+    pub(crate) syncs_delayed: AtomicU64,
     ready_bytes: AtomicU64,
     /// The most that [`Self::room`] was asked for and could not give.
     wanted_bytes: AtomicU64,
@@ -80,6 +82,7 @@ impl<D: Disk> Shared<D> {
             written: AtomicU64::new(progress.written),
             durable: AtomicU64::new(progress.durable),
             queued_bytes: AtomicU64::new(0),
+            syncs_delayed: AtomicU64::new(0),
             ready_bytes: AtomicU64::new(log.ready_bytes()),
             wanted_bytes: AtomicU64::new(0),
             full: AtomicBool::new(false),
@@ -294,7 +297,10 @@ impl<D: Disk> Shared<D> {
         (self.notify)();
         let mut queue = lock(&self.queue);
         queue.syncing = false;
-        queue.in_flight_since = None;
+        let since = queue.in_flight_since.take();
+        if queue.has_relaxed && since.is_some_and(|since| since.elapsed() >= RELAXED_STALL_AFTER) {
+            self.syncs_delayed.fetch_add(1, Ordering::Relaxed);
+        }
         queue.idle_since = Some(ended);
         queue.pace.note_sync(began, ended);
         self.durable_changed.notify_all();

@@ -352,11 +352,12 @@ impl Keyspace {
         };
         let db = &mut self.dbs[db as usize];
         let Some(entry) = db.table.get_mut(key.hash, key.bytes) else { return };
-        db.expiring = db.expiring - usize::from(entry.expire_ms().is_some()) + usize::from(at_ms.is_some());
+        let before_ms = entry.expire_ms();
         entry.set_expire(at_ms);
         if let Some(at_ms) = at_ms {
             db.table.note_expire(key.hash, at_ms);
         }
+        db.move_expire(before_ms, at_ms);
     }
 
     /// Removes a key, saving it for a running snapshot first; the value is freed bit by bit where it is large.
@@ -372,7 +373,7 @@ impl Keyspace {
     fn take_out(&mut self, db: u32, key: Key<'_>) -> Option<Entry> {
         let db = &mut self.dbs[db as usize];
         let entry = db.table.remove(key.hash, key.bytes)?;
-        db.expiring -= usize::from(entry.expire_ms().is_some());
+        db.move_expire(entry.expire_ms(), None);
         db.bytes -= entry.heap_bytes();
         db.by_type[entry.type_number()] -= 1;
         Some(entry)
@@ -383,7 +384,7 @@ impl Keyspace {
         let db = &mut self.dbs[db as usize];
         db.bytes += entry.heap_bytes();
         db.by_type[entry.type_number()] += 1;
-        db.expiring += usize::from(entry.expire_ms().is_some());
+        db.move_expire(None, entry.expire_ms());
         db.table.insert(key.hash, entry);
     }
 

@@ -12,6 +12,7 @@ const ENTRIES_A_STEP: usize = 64;
 pub(crate) struct Graveyard {
     values: Vec<Box<dyn FnMut(usize) -> bool>>,
     tables: Vec<Table>,
+    freed: u64,
 }
 
 impl Graveyard {
@@ -27,6 +28,16 @@ impl Graveyard {
         }
     }
 
+    /// Large values and entries of tables that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len() + self.tables.iter().map(Table::len).sum::<usize>()
+    }
+
+    /// Large values and entries of tables that went this way since the start.
+    pub(crate) fn freed(&self) -> u64 {
+        self.freed
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.values.is_empty() && self.tables.is_empty()
@@ -39,11 +50,13 @@ impl Graveyard {
             if let Some(value) = self.values.last_mut() {
                 if !value(left.min(ENTRIES_A_STEP)) {
                     self.values.pop();
+                    self.freed += 1;
                 }
                 left -= left.min(ENTRIES_A_STEP);
             } else if let Some(table) = self.tables.last_mut() {
                 let entries = table.drain_some(left.min(ENTRIES_A_STEP));
                 left = left.saturating_sub(entries.len().max(1));
+                self.freed += entries.len() as u64;
                 if table.is_empty() {
                     self.tables.pop();
                 }

@@ -16,6 +16,8 @@ pub struct Db {
     pub(crate) table: Table,
     pub(crate) table_id: u64,
     pub(crate) expiring: usize,
+    /// Sum of the expiry times of all keys that have one, in milliseconds since the epoch.
+    pub(crate) expire_sum_ms: u128,
     /// Memory of the entries, as the allocator counts it.
     pub(crate) bytes: usize,
     /// Keys of each type, by [`Value::type_number`].
@@ -41,6 +43,19 @@ impl Db {
     /// Number of keys of each type, with the name that TYPE gives; O(1).
     pub fn keys_by_type(&self) -> impl Iterator<Item = (&'static str, usize)> {
         Value::TYPE_NAMES.into_iter().zip(self.by_type)
+    }
+
+    /// Mean time until the keys with an expiry end, in milliseconds; 0 where all are due, or none has one.
+    pub fn mean_ttl_ms(&self, now_ms: u64) -> u64 {
+        let mean = self.expire_sum_ms.checked_div(self.expiring as u128).unwrap_or(0);
+        u64::try_from(mean).unwrap_or(u64::MAX).saturating_sub(now_ms)
+    }
+
+    /// Notes that an entry's expiry went from one to the other.
+    pub(crate) fn move_expire(&mut self, from_ms: Option<u64>, to_ms: Option<u64>) {
+        self.expiring = self.expiring - usize::from(from_ms.is_some()) + usize::from(to_ms.is_some());
+        let sum = self.expire_sum_ms - u128::from(from_ms.unwrap_or(0));
+        self.expire_sum_ms = sum + u128::from(to_ms.unwrap_or(0));
     }
 
     /// The table, for walking.
@@ -101,6 +116,7 @@ impl Keyspace {
             table: Table::new(self.hash_key),
             table_id: self.next_table_id,
             expiring: 0,
+            expire_sum_ms: 0,
             bytes: 0,
             by_type: Default::default(),
         }
@@ -192,6 +208,11 @@ impl Keyspace {
     /// Frees about `steps` nodes of what was unlinked or flushed; true while more waits.
     pub fn free_some(&mut self, steps: usize) -> bool {
         self.graveyard.free(steps)
+    }
+
+    /// Values and entries that wait to be freed, and those that were freed that way.
+    pub fn lazily_freed(&self) -> (usize, u64) {
+        (self.graveyard.len(), self.graveyard.freed())
     }
 
     /// Looks for due keys from `cursor` (db, position) on, up to `budget` entries; calls `due` for each, and returns

@@ -7,7 +7,7 @@ use sessile_engine::Action;
 use sessile_journal::Journal;
 
 use crate::shard::Shard;
-use crate::{clock, machine, snapshots};
+use crate::{clock, snapshots};
 
 /// Time between turns when nothing is urgent.
 const TURN: Duration = Duration::from_millis(100);
@@ -28,7 +28,6 @@ pub(crate) async fn turns(shard: Rc<Shard>) {
                 engine.sample_rates();
                 if now_s.is_multiple_of(10) {
                     engine.check_connections();
-                    machine::keep_facts(engine.server_facts());
                 }
             }
             (busy, engine.next_deadline_ms().map(|at| at.saturating_sub(engine.now_ms())))

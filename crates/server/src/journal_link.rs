@@ -19,6 +19,9 @@ use crate::shard::{Shard, is_behind};
 /// How long a stop waits for the last commit.
 const STOP_WAIT: Duration = Duration::from_secs(30);
 
+/// How often progress is looked at that is not announced.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// The journal with what the data thread needs around it.
 pub(crate) struct JournalLink {
     /// The journal.
@@ -77,7 +80,7 @@ pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
     // A record as large as a segment would leave no room that is certain in any segment, however many are made ready.
     let record_bytes = usize::try_from(options.log.segment_bytes / 8).unwrap_or(usize::MAX);
     options.log.record_payload_bytes = options.log.record_payload_bytes.min(record_bytes);
-    refuse_to_start_empty()?;
+    refuse_to_start_empty(&engine.config().text(names::APPENDDIRNAME))?;
     let began = Instant::now();
     // Messages name files by whole paths: whoever reads them stands elsewhere.
     let dir = std::env::current_dir().map_err(|error| format!("cannot tell the data directory: {error}"))?;
@@ -142,13 +145,13 @@ fn when(time_ms: u64) -> String {
 }
 
 /// Swapping the image must never start empty: what an earlier server left is loaded, or stops the start.
-fn refuse_to_start_empty() -> Result<(), String> {
+fn refuse_to_start_empty(append_only: &str) -> Result<(), String> {
     let journal = Path::new(JOURNAL_DIR_NAME);
-    let append_only = Path::new("appendonlydir");
-    if !journal.exists() && append_only.exists() {
-        return Err("the data directory holds an `appendonlydir`, which this version cannot read yet; start Redis on it \
-                    once more, let it SAVE a dump.rdb, and move `appendonlydir` away"
-            .into());
+    if !journal.exists() && Path::new(append_only).exists() {
+        return Err(format!(
+            "the data directory holds an `{append_only}`, which this version cannot read yet; start Redis on it once \
+             more, let it SAVE a dump.rdb, and move `{append_only}` away"
+        ));
     }
     Ok(())
 }
@@ -176,15 +179,22 @@ fn hand_over_now(shard: &Shard, journal: &JournalLink) {
         tracing::error!("the journal refused a batch: {error}");
         tell_progress(shard, journal);
     }
-    shard.balance(journal.disk.queued_bytes());
+    let queued_bytes = journal.disk.queued_bytes();
+    shard.engine.borrow_mut().server_facts().queued_bytes = queued_bytes;
+    shard.balance(queued_bytes);
 }
 
 /// Follows the journal's progress and opens the gates.
 pub(crate) async fn follow(shard: Rc<Shard>) {
     let Some(journal) = &shard.journal else { return };
     tell_progress(&shard, journal);
+    let mut look = tokio::time::interval(LOOK);
     loop {
-        journal.changed.notified().await;
+        tokio::select! {
+            () = journal.changed.notified() => {}
+            // A write is not announced before its sync; INFO shows how far it is all the same.
+            _ = look.tick() => {}
+        }
         tell_progress(&shard, journal);
         shard.after_turn();
     }
@@ -200,6 +210,8 @@ fn tell_progress(shard: &Shard, journal: &JournalLink) {
         journal.tell_health(&mut engine, full, shard.overdue.get());
         let facts = engine.server_facts();
         facts.progress = (progress.written, progress.durable);
+        facts.syncs_delayed = journal.disk.syncs_delayed();
+        facts.queued_bytes = journal.disk.queued_bytes();
         let sizes = journal.disk.sizes();
         (facts.journal_bytes, facts.snapshot_bytes) = (sizes.journal_bytes, sizes.snapshot_bytes);
     }

@@ -1,15 +1,20 @@
 //! Listening sockets.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sessile_config::table as names;
+use sessile_config::{Config, table as names};
 use sessile_engine::{Engine, Peer};
 use socket2::{Domain, SockRef, Socket as RawSocket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Notify;
 
 use crate::connection::{self, Socket};
 use crate::shard::Shard;
@@ -18,43 +23,24 @@ use crate::shard::Shard;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket that listens.
-pub(crate) enum Listener {
+enum Listener {
     /// TCP.
     Tcp(TcpListener),
     /// A unix socket and its path.
     Unix(UnixListener, String),
 }
 
+thread_local! {
+    /// The data thread's listening sockets. CONFIG SET closes and opens them between two turns of their task.
+    static LISTENERS: RefCell<Vec<Listener>> = const { RefCell::new(Vec::new()) };
+    /// Rung when they are others.
+    static CHANGED: Rc<Notify> = Rc::new(Notify::new());
+}
+
 /// Opens every socket that the configuration asks for.
-pub(crate) fn bind(engine: &mut Engine) -> Result<Vec<Listener>, String> {
+pub(crate) fn bind(engine: &mut Engine) -> Result<(), String> {
     let config = engine.config();
-    let port = config.port(names::PORT);
-    let backlog = config.int(names::TCP_BACKLOG) as i32;
-    let mut listeners = Vec::new();
-    if port != 0 {
-        for address in config.bind() {
-            let text = String::from_utf8_lossy(address).into_owned();
-            // A leading `-` says that the address may be missing here.
-            let (optional, host) = match text.strip_prefix('-') {
-                Some(host) => (true, host),
-                None => (false, &*text),
-            };
-            match bind_tcp(host, port, backlog) {
-                Ok(listener) => listeners.push(Listener::Tcp(listener)),
-                Err(error) if optional && error.kind() != std::io::ErrorKind::AddrInUse => {
-                    tracing::debug!("not listening on {host}: {error}");
-                }
-                Err(error) => {
-                    return Err(format!(
-                        "cannot listen on {host}:{port}: {error}; another server may run there, choose another `port`"
-                    ));
-                }
-            }
-        }
-        if listeners.is_empty() {
-            return Err(format!("no address in `bind` could be listened on, port {port}"));
-        }
-    }
+    let mut listeners = open_tcp(config)?;
     let path = config.text(names::UNIXSOCKET).into_owned();
     if !path.is_empty() {
         let mode = config.int(names::UNIXSOCKETPERM) as u32;
@@ -63,12 +49,57 @@ pub(crate) fn bind(engine: &mut Engine) -> Result<Vec<Listener>, String> {
     if listeners.is_empty() {
         return Err("neither `port` nor `unixsocket` is set: nobody could connect".into());
     }
-    engine.server_facts().port = port;
-    tracing::info!("ready to accept connections on port {port}");
+    LISTENERS.set(listeners);
+    tracing::info!("ready to accept connections on port {}", config.port(names::PORT));
+    Ok(())
+}
+
+/// Closes the TCP sockets and opens those that the configuration asks for now. Connections stay.
+pub(crate) fn listen_anew(config: &Config) -> Result<(), String> {
+    LISTENERS.with_borrow_mut(|listeners| {
+        // Closed first: an address may be among the new ones, or be covered by one of them.
+        listeners.retain(|listener| matches!(listener, Listener::Unix(..)));
+        listeners.extend(open_tcp(config)?);
+        Ok::<(), String>(())
+    })?;
+    CHANGED.with(|changed| changed.notify_one());
+    tracing::info!("ready to accept connections on port {}", config.port(names::PORT));
+    Ok(())
+}
+
+fn open_tcp(config: &Config) -> Result<Vec<Listener>, String> {
+    let port = config.port(names::PORT);
+    let backlog = config.int(names::TCP_BACKLOG) as i32;
+    let mut listeners = Vec::new();
+    if port == 0 {
+        return Ok(listeners);
+    }
+    for address in config.bind() {
+        let text = String::from_utf8_lossy(address).into_owned();
+        // A leading `-` says that the address may be missing here.
+        let (optional, host) = match text.strip_prefix('-') {
+            Some(host) => (true, host),
+            None => (false, &*text),
+        };
+        match bind_tcp(host, port, backlog) {
+            Ok(listener) => listeners.push(Listener::Tcp(listener)),
+            Err(error) if optional && error.kind() != io::ErrorKind::AddrInUse => {
+                tracing::debug!("not listening on {host}: {error}");
+            }
+            Err(error) => {
+                return Err(format!(
+                    "cannot listen on {host}:{port}: {error}; another server may run there, choose another `port`"
+                ));
+            }
+        }
+    }
+    if listeners.is_empty() {
+        return Err(format!("no address in `bind` could be listened on, port {port}"));
+    }
     Ok(listeners)
 }
 
-fn bind_tcp(host: &str, port: u16, backlog: i32) -> std::io::Result<TcpListener> {
+fn bind_tcp(host: &str, port: u16, backlog: i32) -> io::Result<TcpListener> {
     let ip: IpAddr = match host {
         "*" => IpAddr::from([0, 0, 0, 0]),
         "::*" => IpAddr::from([0u16; 8]),
@@ -88,13 +119,13 @@ fn bind_tcp(host: &str, port: u16, backlog: i32) -> std::io::Result<TcpListener>
     TcpListener::from_std(socket.into())
 }
 
-fn resolve(host: &str) -> std::io::Result<IpAddr> {
+fn resolve(host: &str) -> io::Result<IpAddr> {
     use std::net::ToSocketAddrs;
-    let unknown = || std::io::Error::new(std::io::ErrorKind::AddrNotAvailable, "the name has no address");
+    let unknown = || io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
     (host, 0).to_socket_addrs()?.next().map(|a| a.ip()).ok_or_else(unknown)
 }
 
-fn bind_unix(path: &str, mode: u32) -> std::io::Result<Listener> {
+fn bind_unix(path: &str, mode: u32) -> io::Result<Listener> {
     let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path)?;
     if mode != 0 {
@@ -103,33 +134,56 @@ fn bind_unix(path: &str, mode: u32) -> std::io::Result<Listener> {
     Ok(Listener::Unix(listener, path.to_owned()))
 }
 
-impl Listener {
-    /// Takes connections in for ever.
-    pub(crate) async fn accept(self, shard: Rc<Shard>) {
-        loop {
-            let accepted = match &self {
-                Listener::Tcp(listener) => listener.accept().await.map(|(stream, addr)| {
-                    let peer = tcp_peer(&shard, &stream, addr);
-                    (Socket::Tcp(stream), peer)
-                }),
-                Listener::Unix(listener, path) => listener.accept().await.map(|(stream, _)| {
-                    let addr = format!("{path}:0");
-                    let fd = stream.as_raw_fd();
-                    let peer = Peer { addr: addr.clone(), local_addr: addr, fd, unix: true, loopback: true };
-                    (Socket::Unix(stream), peer)
-                }),
-            };
-            match accepted {
-                Ok((socket, peer)) => {
-                    tokio::task::spawn_local(connection::serve(Rc::clone(&shard), socket, peer));
-                }
-                Err(error) => {
-                    tracing::warn!("cannot accept a connection: {error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+/// Takes connections in for ever.
+pub(crate) async fn accept(shard: Rc<Shard>) {
+    let changed = CHANGED.with(Rc::clone);
+    loop {
+        let accepted = tokio::select! {
+            accepted = poll_fn(poll_accept) => accepted,
+            () = changed.notified() => continue,
+        };
+        match accepted {
+            Ok(Accepted::Tcp(stream, addr)) => {
+                let peer = tcp_peer(&shard, &stream, addr);
+                tokio::task::spawn_local(connection::serve(Rc::clone(&shard), Socket::Tcp(stream), peer));
+            }
+            Ok(Accepted::Unix(stream, path)) => {
+                let addr = format!("{path}:0");
+                let fd = stream.as_raw_fd();
+                let peer = Peer { addr: addr.clone(), local_addr: addr, fd, unix: true, loopback: true };
+                tokio::task::spawn_local(connection::serve(Rc::clone(&shard), Socket::Unix(stream), peer));
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream, String),
+}
+
+/// A connection of any of the sockets.
+fn poll_accept(cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+    LISTENERS.with_borrow(|listeners| {
+        for listener in listeners {
+            let polled = match listener {
+                Listener::Tcp(listener) => {
+                    listener.poll_accept(cx).map_ok(|(stream, addr)| Accepted::Tcp(stream, addr))
+                }
+                Listener::Unix(listener, path) => {
+                    listener.poll_accept(cx).map_ok(|(stream, _)| Accepted::Unix(stream, path.clone()))
+                }
+            };
+            if polled.is_ready() {
+                return polled;
+            }
+        }
+        Poll::Pending
+    })
 }
 
 fn tcp_peer(shard: &Shard, stream: &TcpStream, addr: SocketAddr) -> Peer {

@@ -1,4 +1,4 @@
-//! What the system says: memory of the machine and of the control group, and what the process uses.
+//! Memory of the machine and of the control group.
 
 use std::path::Path;
 
@@ -38,26 +38,6 @@ fn limit_of_groups(groups: &str, mount: &Path) -> Option<u64> {
         up
     });
     limits.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok()).min()
-}
-
-/// Reads what the system says about the process.
-pub(crate) fn keep_facts(facts: &mut sessile_engine::ServerFacts) {
-    let _ = tikv_jemalloc_ctl::epoch::advance();
-    facts.allocated_bytes = tikv_jemalloc_ctl::stats::allocated::read().unwrap_or(0);
-    facts.rss_bytes = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|text| text.split(' ').nth(1)?.parse::<usize>().ok())
-        .map_or(0, |pages| pages * rustix::param::page_size());
-    let usage = |text: String| -> Option<(u64, u64)> {
-        let rest = text.rsplit(')').next()?.to_owned();
-        let mut fields = rest.split_whitespace().skip(11);
-        let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second();
-        let user: u64 = fields.next()?.parse().ok()?;
-        let system: u64 = fields.next()?.parse().ok()?;
-        Some((system * tick_us, user * tick_us))
-    };
-    facts.cpu_us = std::fs::read_to_string("/proc/self/stat").ok().and_then(usage).unwrap_or_default();
-    facts.system_bytes = memory() as usize;
 }
 
 #[cfg(test)]

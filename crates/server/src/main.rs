@@ -2,12 +2,14 @@
 //! `redis-cli`, so that a compose file or a health check needs no edit.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod background;
 mod clock;
 mod command_docs;
 mod connection;
 mod dump_file;
 mod dump_writer;
+mod facts;
 mod journal_link;
 mod journal_tool;
 mod listener;

@@ -152,9 +152,9 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
     let facts = engine.server_facts();
     facts.config_file = config_file;
     facts.memory_ceiling_bytes = machine::memory_ceiling();
-    machine::keep_facts(facts);
     facts.rewrite_config = crate::startup::rewrite_config;
     facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
+    crate::facts::install(&mut engine);
     let journal = journal_link::open(&mut engine)?;
     let fresh = engine.last_lsn() == 0;
     engine.open_for_service();
@@ -165,7 +165,7 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
     }
     let pending_max_bytes = engine.config().memory_bytes(names::JOURNAL_PENDING_MAX);
     let wait_max = Duration::from_millis(engine.config().int(names::JOURNAL_WAIT_MAX) as u64);
-    let listeners = listener::bind(&mut engine)?;
+    listener::bind(&mut engine)?;
     let shard = Rc::new(Shard {
         engine: RefCell::new(engine),
         journal,
@@ -187,9 +187,7 @@ async fn serve(config: Config, config_file: String) -> Result<(), String> {
     tokio::task::spawn_local(journal_link::follow(Rc::clone(&shard)));
     tokio::task::spawn_local(journal_link::hand_over(Rc::clone(&shard)));
     tokio::task::spawn_local(background::turns(Rc::clone(&shard)));
-    for it in listeners {
-        tokio::task::spawn_local(it.accept(Rc::clone(&shard)));
-    }
+    tokio::task::spawn_local(listener::accept(Rc::clone(&shard)));
     progress::serving_begins();
     if let Some(page) = metrics {
         tokio::task::spawn_local(page.answer(Rc::clone(&shard)));

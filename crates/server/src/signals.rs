@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::shard::Shard;
 
-/// Stops the node on SIGTERM and SIGINT.
+/// Stops the node on SIGTERM and SIGINT, as `shutdown-on-sigterm` and `shutdown-on-sigint` say.
 pub(crate) fn watch(shard: &Rc<Shard>) -> Result<(), String> {
     let signals = [
         (SignalKind::terminate(), "SIGTERM", names::SHUTDOWN_ON_SIGTERM),
@@ -31,9 +31,14 @@ pub(crate) fn watch(shard: &Rc<Shard>) -> Result<(), String> {
     Ok(())
 }
 
+/// Where systemd wants to be told.
+pub(crate) fn notify_socket() -> Option<String> {
+    std::env::var("NOTIFY_SOCKET").ok()
+}
+
 /// Says READY=1 to systemd, where it asked for that.
 pub(crate) fn tell_ready() {
-    if let Ok(path) = std::env::var("NOTIFY_SOCKET")
+    if let Some(path) = notify_socket()
         && let Ok(socket) = UnixDatagram::unbound()
     {
         let _ = socket.send_to(b"READY=1\n", path);

@@ -44,6 +44,8 @@ pub struct Limits {
     pub stream_node_bytes: usize,
     /// `stream-node-max-entries`; 0 means no limit.
     pub stream_node_entries: usize,
+    /// `hll-sparse-max-bytes`.
+    pub hll_sparse_bytes: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +61,7 @@ impl Default for Limits {
             list_size: -2,
             stream_node_bytes: 4096,
             stream_node_entries: 100,
+            hll_sparse_bytes: 3000,
         }
     }
 }

@@ -52,7 +52,8 @@ rows! { from network::NEXT;
         accepted("the kernel's score is the service manager's to set");
     HZ = "hz", Kind::Hz, "10", [], accepted("background work is paced by turns, not by ticks");
     DYNAMIC_HZ = "dynamic-hz", BOOL, "yes", [], accepted("background work is paced by turns, not by ticks");
-    SHUTDOWN_TIMEOUT = "shutdown-timeout", I32, "10", [], HONOURED;
+    SHUTDOWN_TIMEOUT = "shutdown-timeout", I32, "10", [],
+        accepted("it is the time for replicas to catch up, and there are none");
     SHUTDOWN_ON_SIGINT = "shutdown-on-sigint", Kind::Shutdown, "default", [MULTI_ARG], HONOURED;
     SHUTDOWN_ON_SIGTERM = "shutdown-on-sigterm", Kind::Shutdown, "default", [MULTI_ARG], HONOURED;
     NOTIFY_KEYSPACE_EVENTS = "notify-keyspace-events", Kind::NotifyFlags, "", [], HONOURED;

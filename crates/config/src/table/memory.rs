@@ -46,5 +46,5 @@ rows! { from security::NEXT;
     KEY_LOAD_DELAY = "key-load-delay", int(i32::MIN as i64, i32::MAX as i64), "0", [HIDDEN],
         accepted("loading is not slowed down for tests");
     LOADING_PROCESS_EVENTS_INTERVAL_BYTES = "loading-process-events-interval-bytes",
-        i32_from(1024), "2097152", [HIDDEN], accepted("connections are answered while data loads");
+        i32_from(1024), "2097152", [HIDDEN], accepted("connections are taken in once all data is loaded");
 }

@@ -19,7 +19,8 @@ rows! { from 0;
         Kind::Memory { min: 1 << 20, max: i64::MAX as u64 }, "1073741824", [], HONOURED;
     PROTO_MAX_BULK_LEN = "proto-max-bulk-len",
         Kind::Memory { min: 1 << 20, max: i64::MAX as u64 }, "536870912", [], HONOURED;
-    TRACKING_TABLE_MAX_KEYS = "tracking-table-max-keys", super::I64, "1000000", [], HONOURED;
+    TRACKING_TABLE_MAX_KEYS = "tracking-table-max-keys", super::I64, "1000000", [],
+        accepted("no client tracks keys in this version");
     BIND_SOURCE_ADDR = "bind-source-addr", OPTIONAL, "", [],
         accepted("it names the address of outgoing connections, and this node makes none");
     SOCKET_MARK_ID = "socket-mark-id", int(0, u32::MAX as i64), "0", [IMMUTABLE],

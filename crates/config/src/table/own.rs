@@ -18,8 +18,8 @@ rows! { from encoding::NEXT;
     METRICS_PORT = "metrics-port", PORT_NUMBER, "0", [IMMUTABLE], HONOURED;
     METRICS_BIND = "metrics-bind", TEXT, "127.0.0.1", [IMMUTABLE], HONOURED;
     JOURNAL_PENDING_MAX = "journal-pending-max",
-        Kind::Memory { min: PENDING_MIN, max: i64::MAX as u64 }, "67108864", [], HONOURED;
-    JOURNAL_WAIT_MAX = "journal-wait-max", i32_from(0), "10000", [], HONOURED;
+        Kind::Memory { min: PENDING_MIN, max: i64::MAX as u64 }, "67108864", [IMMUTABLE], HONOURED;
+    JOURNAL_WAIT_MAX = "journal-wait-max", i32_from(0), "10000", [IMMUTABLE], HONOURED;
     JOURNAL_SEGMENT_SIZE = "journal-segment-size",
         Kind::Memory { min: SEGMENT_MIN, max: SEGMENT_MAX }, "16777216", [IMMUTABLE], HONOURED;
     LOG_FORMAT = "log-format", Kind::Enum(LogFormat::NAMES), "text", [IMMUTABLE], HONOURED;

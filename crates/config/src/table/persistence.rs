@@ -24,7 +24,8 @@ rows! { from memory::NEXT;
         accepted("saving is not slowed down for tests");
     APPENDONLY = "appendonly", BOOL, "yes", [DENY_LOADING], HONOURED;
     APPENDFSYNC = "appendfsync", Kind::Enum(AppendFsync::NAMES), "always", [], HONOURED;
-    APPENDFILENAME = "appendfilename", checked(Check::AppendFileName), "appendonly.aof", [IMMUTABLE], HONOURED;
+    APPENDFILENAME = "appendfilename", checked(Check::AppendFileName), "appendonly.aof", [IMMUTABLE],
+        accepted(JOURNAL_FORMAT);
     APPENDDIRNAME = "appenddirname", checked(Check::AppendDirName), "appendonlydir", [IMMUTABLE], HONOURED;
     AUTO_AOF_REWRITE_PERCENTAGE = "auto-aof-rewrite-percentage", I32, "100", [], HONOURED;
     AUTO_AOF_REWRITE_MIN_SIZE = "auto-aof-rewrite-min-size", BYTES, "67108864", [], HONOURED;
@@ -32,7 +33,8 @@ rows! { from memory::NEXT;
         accepted("a snapshot never holds back the journal's sync");
     AOF_REWRITE_INCREMENTAL_FSYNC = "aof-rewrite-incremental-fsync", BOOL, "yes", [],
         accepted("a snapshot is always synced as it grows");
-    AOF_LOAD_TRUNCATED = "aof-load-truncated", BOOL, "yes", [], HONOURED;
+    AOF_LOAD_TRUNCATED = "aof-load-truncated", BOOL, "yes", [],
+        accepted("a torn tail was never acknowledged and is cut off, any other damage stops the start");
     AOF_USE_RDB_PREAMBLE = "aof-use-rdb-preamble", BOOL, "yes", [], accepted(JOURNAL_FORMAT);
     AOF_TIMESTAMP_ENABLED = "aof-timestamp-enabled", BOOL, "no", [], accepted(JOURNAL_FORMAT);
     AOF_DISABLE_AUTO_GC = "aof-disable-auto-gc", BOOL, "no", [], accepted(JOURNAL_FORMAT);

@@ -16,8 +16,9 @@ rows! { from general::NEXT;
         stops("users in an ACL file are not enforced by this version",
             "protect the store with `requirepass`, or remove the line");
     ACL_PUBSUB_DEFAULT = "acl-pubsub-default", Kind::Enum(AclPubsubDefault::NAMES), "resetchannels", [],
-        HONOURED;
-    ACLLOG_MAX_LEN = "acllog-max-len", I64, "128", [], HONOURED;
+        accepted("there is one user, `default`, and no other to be given channels");
+    ACLLOG_MAX_LEN = "acllog-max-len", I64, "128", [],
+        accepted("there is no log of what users were denied");
     ENABLE_PROTECTED_CONFIGS = "enable-protected-configs", Kind::Enum(ProtectedAction::NAMES), "no",
         [IMMUTABLE], HONOURED;
     ENABLE_DEBUG_COMMAND = "enable-debug-command", Kind::Enum(ProtectedAction::NAMES), "no", [IMMUTABLE],

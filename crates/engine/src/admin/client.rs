@@ -77,7 +77,7 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         "",
         "6.2.0",
         |engine, conn, _, out| {
-            let line = engine.describe(engine.session(conn).expect("it asks"));
+            let line = engine.describe(engine.session(conn).expect("it asks"), "client|info".len() - 1);
             out.verbatim("txt", (line + "\n").as_bytes());
             Ok(())
         },
@@ -345,7 +345,7 @@ impl Filter {
         let class = if session.is_subscriber() { Class::Pubsub } else { Class::Normal };
         (self.ids.is_empty() || self.ids.contains(&(session.id as i64)))
             && self.class.is_none_or(|c| c == class)
-            && self.user.as_ref().is_none_or(|u| u == b"default" && session.authenticated)
+            && self.user.as_ref().is_none_or(|u| u == b"default")
             && self.addr.as_ref().is_none_or(|a| a == session.peer.addr.as_bytes())
             && self.laddr.as_ref().is_none_or(|a| a == session.peer.local_addr.as_bytes())
     }
@@ -367,7 +367,7 @@ fn client_id(args: Args<'_>, at: usize) -> Result<i64, Error> {
     args.int(at).ok().filter(|id| *id > 0).ok_or(Error::new("ERR client-id should be greater than 0"))
 }
 
-fn list(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
+fn list(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     let mut filter = Filter::default();
     if args.len() == 4 && is(&args[2], "TYPE") {
         filter.class = Some(class(&args[3])?);
@@ -380,8 +380,10 @@ fn list(engine: &mut Engine, _: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> 
         return Err(Error::SYNTAX);
     }
     let mut text = String::new();
-    for (_, session) in engine.all_sessions().filter(|(_, s)| filter.admits(s)) {
-        text += &engine.describe(session);
+    let asked_bytes = args.iter().map(<[u8]>::len).sum();
+    // Who was killed is gone for whoever asks, though its socket is closed a moment later.
+    for (it, session) in engine.all_sessions().filter(|(_, s)| filter.admits(s) && !s.killed) {
+        text += &engine.describe(session, if it == conn { asked_bytes } else { 0 });
         text.push('\n');
     }
     out.verbatim("txt", text.as_bytes());
@@ -441,8 +443,9 @@ fn kill(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) 
 }
 
 impl Engine {
-    /// A connection as CLIENT LIST and CLIENT INFO show it.
-    pub(crate) fn describe(&self, session: &Session) -> String {
+    /// A connection as CLIENT LIST and CLIENT INFO show it. `asked_bytes` are the arguments of the command that asks,
+    /// for the connection that sent it.
+    pub(crate) fn describe(&self, session: &Session, asked_bytes: usize) -> String {
         let now_ms = self.now_ms();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let last = session.last_command.map_or("NULL", |e| &e.full_name);
@@ -450,7 +453,7 @@ impl Engine {
             session.multi.as_ref().map_or((-1, 0), |m| (m.queued.len() as i64, m.bytes));
         format!(
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} \
-             qbuf-free={} argv-mem=0 multi-mem={} rbs=1024 rbp=0 obl={} oll=0 omem={} tot-mem={} events={} cmd={} \
+             qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll=0 omem={} tot-mem={} events={} cmd={} \
              user=default redir=-1 resp={} lib-name={} lib-ver={}",
             session.id,
             session.peer.addr,
@@ -467,10 +470,13 @@ impl Engine {
             multi,
             session.input.len(),
             session.input.capacity() - session.input.len(),
+            session.argv_bytes() + asked_bytes,
             multi_bytes,
+            session.output.capacity(),
+            session.output_peak.0.max(session.output.len()),
             session.output.len(),
             session.output.heap_bytes(),
-            session.heap_bytes() + multi_bytes,
+            session.heap_bytes() + asked_bytes,
             if session.output.is_empty() { "r" } else { "rw" },
             last,
             if session.proto == Proto::Resp3 { 3 } else { 2 },
@@ -515,10 +521,9 @@ fn flags(session: &Session) -> String {
         (session.monitor, 'O'),
         (session.is_subscriber(), 'P'),
         (session.multi.is_some(), 'x'),
-        (session.blocked.is_some(), 'b'),
+        (session.is_waiting() || session.postponed, 'b'),
         (session.watch_failed, 'd'),
         (session.closing, 'c'),
-        (session.killed, 'A'),
         (session.peer.unix, 'U'),
         (session.no_evict, 'e'),
         (session.no_touch, 'T'),

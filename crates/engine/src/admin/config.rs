@@ -56,6 +56,8 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         docs("Sets the counters of INFO to zero.", "", "2.0.0"),
         SessionRun::Do(|engine, _, _, out| {
             engine.stats.reset();
+            engine.stats.lazily_freed_before = engine.keyspace.lazily_freed().1;
+            engine.stats.syncs_delayed_before = engine.server.syncs_delayed;
             out.ok();
             Ok(())
         }),
@@ -110,8 +112,19 @@ fn set(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -
     refuse_another_journal(engine, &pairs)?;
     let local = engine.session_mut(conn).peer.loopback;
     let asker = Asker { local, loading: false };
-    let changes =
-        engine.config.set_all(&pairs, asker).map_err(|error| Error::text(format!("ERR {error}")))?;
+    let mut next = engine.config.clone();
+    let changes = next.set_all(&pairs, asker).map_err(|error| Error::text(format!("ERR {error}")))?;
+    let changed: Vec<&'static str> =
+        changes.iter().filter(|change| change.changed).map(|change| change.id.directive().name).collect();
+    let apply = engine.server.apply_config;
+    if let Err((name, why)) = apply(&next, &changed) {
+        // What was applied before the one at fault is taken back: all are set, or none.
+        let _ = apply(&engine.config, &changed);
+        return Err(Error::text(format!(
+            "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"
+        )));
+    }
+    engine.config = next;
     engine.reload_settings();
     for change in changes {
         engine.actions.push(Action::ConfigChanged(change.id.directive().name));

@@ -55,7 +55,8 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         Arity::Exactly(3),
         "Stops or starts active expiry.",
         "<0 | 1>",
-        |engine, _, args, out| {
+        |engine, conn, args, out| {
+            allowed(engine, conn)?;
             engine.settings.active_expire = args.int(2)? != 0;
             out.ok();
             Ok(())
@@ -68,7 +69,8 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         Arity::Exactly(4),
         "Matches a pattern against a long text.",
         "length pattern",
-        |_, _, args, out| {
+        |engine, conn, args, out| {
+            allowed(engine, conn)?;
             let text = vec![b'x'; args.int(2)?.clamp(0, 1 << 20) as usize];
             out.int(i64::from(glob::matches(&args[3], &text, false)));
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sessile_command::{Arity, Flags, Outcome};
+use sessile_command::{Arity, Flags, Outcome, WaitFor};
 use sessile_config::{AppendFsync, MaxmemoryPolicy, table as names};
 use sessile_keyspace::Durability;
 use sessile_resp::{Args, Reply};
@@ -10,6 +10,7 @@ use sessile_resp::{Args, Reply};
 use super::{REDIS_VERSION, Stage, docs, entry};
 use crate::engine::{Engine, JournalState};
 use crate::session::ConnId;
+use crate::stats::SystemFacts;
 use crate::table::{SessionCommand, SessionRun};
 
 /// This file's entries.
@@ -70,22 +71,23 @@ macro_rules! lines {
 fn server(engine: &mut Engine, text: &mut String) {
     let uptime_s = engine.now_ms().saturating_sub(engine.stats.started_ms) / 1000;
     let now_ms = engine.now_ms();
+    let port = engine.config.port(names::PORT);
     lines!(text;
         "redis_version" REDIS_VERSION,
         "redis_git_sha1" "00000000",
         "redis_git_dirty" 0,
         "redis_build_id" "0",
         "redis_mode" "standalone",
-        "os" format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        "os" engine.server.os,
         "arch_bits" usize::BITS,
         "monotonic_clock" "POSIX clock_gettime",
         "multiplexing_api" "epoll",
         "atomicvar_api" "c11-builtin",
         "gcc_version" "0.0.0",
         "process_id" std::process::id(),
-        "process_supervised" "no",
+        "process_supervised" engine.server.supervised,
         "run_id" engine.run_id,
-        "tcp_port" engine.server.port,
+        "tcp_port" port,
         "server_time_usec" now_ms * 1000,
         "uptime_in_seconds" uptime_s,
         "uptime_in_days" uptime_s / 86400,
@@ -95,17 +97,35 @@ fn server(engine: &mut Engine, text: &mut String) {
         "executable" engine.server.executable,
         "config_file" engine.server.config_file,
         "io_threads_active" 0,
-        "listener0" format_args!("name=tcp,bind={},port={}", String::from_utf8_lossy(&engine.config.show(names::BIND)), engine.server.port),
-        "sessile_version" env!("CARGO_PKG_VERSION"),
     );
+    let mut listeners = 0;
+    let mut listener = |text: &mut String, what: String| {
+        let _ = write!(text, "listener{listeners}:{what}\r\n");
+        listeners += 1;
+    };
+    if port != 0 {
+        let addresses: String = engine
+            .config
+            .bind()
+            .iter()
+            .map(|address| format!("bind={},", String::from_utf8_lossy(address)))
+            .collect();
+        listener(text, format!("name=tcp,{addresses}port={port}"));
+    }
+    let path = engine.config.text(names::UNIXSOCKET);
+    if !path.is_empty() {
+        listener(text, format!("name=unix,bind={path}"));
+    }
+    lines!(text; "sessile_version" env!("CARGO_PKG_VERSION"));
 }
 
 fn clients(engine: &mut Engine, text: &mut String) {
-    let (mut input_max, mut output_max, mut blocked, mut watching, mut pubsub) = (0, 0, 0, 0, 0);
+    let (mut input_max, mut output_max) = engine.stats.longest_buffers(engine.now_ms() / 1000);
+    let (mut blocked, mut watching, mut pubsub) = (0, 0, 0);
     for (_, session) in engine.all_sessions() {
         input_max = input_max.max(session.input.len());
         output_max = output_max.max(session.output.len());
-        blocked += usize::from(session.blocked.is_some());
+        blocked += usize::from(session.is_waiting());
         watching += usize::from(!session.watched.is_empty());
         pubsub += usize::from(session.is_subscriber());
     }
@@ -122,7 +142,7 @@ fn clients(engine: &mut Engine, text: &mut String) {
         "clients_in_timeout_table" engine.deadlines.len(),
         "total_watched_keys" engine.watchers.len(),
         "total_blocking_keys" engine.waiters.len(),
-        "total_blocking_keys_on_nokey" 0,
+        "total_blocking_keys_on_nokey" engine.keys_whose_loss_wakes(),
     );
 }
 
@@ -142,14 +162,17 @@ fn policy_name(policy: MaxmemoryPolicy) -> &'static str {
 }
 
 fn memory(engine: &mut Engine, text: &mut String) {
-    let used = engine.used_memory_bytes() + engine.client_bytes();
+    let clients = engine.client_bytes();
+    engine.stats.client_bytes = clients;
+    let used = engine.used_memory_bytes() + clients;
     engine.stats.peak_bytes = engine.stats.peak_bytes.max(used);
     let peak = engine.stats.peak_bytes;
+    let (burying, buried) = engine.keyspace.lazily_freed();
     let (lua, bodies, scripts) = engine
         .scripts
         .as_ref()
         .map_or((0, 0, 0), |host| (host.memory_bytes(), host.bodies_bytes(), host.len()));
-    let facts = &engine.server;
+    let facts = (engine.server.ask_system)();
     let maxmemory = engine.settings.maxmemory_bytes;
     let dataset = engine.keyspace.entry_bytes();
     lines!(text;
@@ -163,10 +186,7 @@ fn memory(engine: &mut Engine, text: &mut String) {
         "used_memory_overhead" used - dataset,
         "used_memory_startup" engine.stats.base_bytes,
         "used_memory_dataset" dataset,
-        "used_memory_dataset_perc" format_args!("{:.2}%", dataset as f64 * 100.0 / used.max(1) as f64),
-        "allocator_allocated" facts.allocated_bytes,
-        "allocator_active" facts.allocated_bytes,
-        "allocator_resident" facts.rss_bytes,
+        "used_memory_dataset_perc" format_args!("{:.2}%", dataset as f64 * 100.0 / used.saturating_sub(engine.stats.base_bytes).max(1) as f64),
         "total_system_memory" facts.system_bytes,
         "total_system_memory_human" human(facts.system_bytes),
         "used_memory_lua" lua,
@@ -185,19 +205,37 @@ fn memory(engine: &mut Engine, text: &mut String) {
         "maxmemory" maxmemory,
         "maxmemory_human" human(maxmemory as usize),
         "maxmemory_policy" policy_name(engine.settings.policy),
-        "mem_fragmentation_ratio" format_args!("{:.2}", facts.rss_bytes as f64 / used.max(1) as f64),
-        "mem_fragmentation_bytes" facts.rss_bytes.saturating_sub(used),
-        "mem_not_counted_for_evict" engine.client_bytes(),
+        "mem_not_counted_for_evict" clients,
         "mem_replication_backlog" 0,
         "mem_total_replication_buffers" 0,
         "mem_clients_slaves" 0,
-        "mem_clients_normal" engine.client_bytes(),
+        "mem_clients_normal" clients,
         "mem_cluster_links" 0,
-        "mem_aof_buffer" engine.txn.bytes.capacity(),
+        "mem_aof_buffer" engine.txn.bytes.capacity() as u64 + engine.server.queued_bytes,
         "mem_allocator" "jemalloc-5.3.0",
         "active_defrag_running" 0,
-        "lazyfree_pending_objects" 0,
-        "lazyfreed_objects" 0,
+        "lazyfree_pending_objects" burying,
+        "lazyfreed_objects" buried - engine.stats.lazily_freed_before,
+    );
+    allocator(&facts, used, text);
+}
+
+/// How much more the allocator and the system hold than was asked for.
+fn allocator(facts: &SystemFacts, used: usize, text: &mut String) {
+    let ratio = |a: usize, b: usize| format!("{:.2}", a as f64 / b.max(1) as f64);
+    let beyond = |a: usize, b: usize| a as i64 - b as i64;
+    lines!(text;
+        "allocator_allocated" facts.allocated_bytes,
+        "allocator_active" facts.active_bytes,
+        "allocator_resident" facts.resident_bytes,
+        "allocator_frag_ratio" ratio(facts.active_bytes, facts.allocated_bytes),
+        "allocator_frag_bytes" beyond(facts.active_bytes, facts.allocated_bytes),
+        "allocator_rss_ratio" ratio(facts.resident_bytes, facts.active_bytes),
+        "allocator_rss_bytes" beyond(facts.resident_bytes, facts.active_bytes),
+        "rss_overhead_ratio" ratio(facts.rss_bytes, facts.resident_bytes),
+        "rss_overhead_bytes" beyond(facts.rss_bytes, facts.resident_bytes),
+        "mem_fragmentation_ratio" ratio(facts.rss_bytes, used),
+        "mem_fragmentation_bytes" beyond(facts.rss_bytes, used),
     );
 }
 
@@ -212,6 +250,7 @@ fn persistence(engine: &mut Engine, text: &mut String) {
         "async_loading" 0,
         "current_cow_peak" 0,
         "current_cow_size" 0,
+        "current_cow_size_age" 0,
         "current_fork_perc" "0.00",
         "current_save_keys_processed" engine.keyspace.snapshot().map_or(0, sessile_keyspace::snapshot::Snapshot::entries),
         "current_save_keys_total" engine.keyspace.snapshot().map_or(0, sessile_keyspace::snapshot::Snapshot::entries_at_start),
@@ -244,9 +283,9 @@ fn persistence(engine: &mut Engine, text: &mut String) {
             "aof_current_size" facts.journal_bytes + facts.snapshot_bytes,
             "aof_base_size" facts.snapshot_bytes,
             "aof_pending_rewrite" 0,
-            "aof_buffer_length" engine.txn.bytes.len(),
+            "aof_buffer_length" engine.txn.bytes.len() as u64 + facts.queued_bytes,
             "aof_pending_bio_fsync" u8::from(facts.progress.1 < facts.progress.0),
-            "aof_delayed_fsync" 0,
+            "aof_delayed_fsync" facts.syncs_delayed - engine.stats.syncs_delayed_before,
         );
     }
 }
@@ -254,6 +293,7 @@ fn persistence(engine: &mut Engine, text: &mut String) {
 fn stats(engine: &mut Engine, text: &mut String) {
     let (ops, input, output) = engine.rates();
     let s = &engine.stats;
+    let short_ms = s.short_ms_of(engine.now_ms());
     lines!(text;
         "total_connections_received" s.connections,
         "total_commands_processed" s.commands,
@@ -271,13 +311,13 @@ fn stats(engine: &mut Engine, text: &mut String) {
         "sync_partial_ok" 0,
         "sync_partial_err" 0,
         "expired_keys" s.expired,
-        "expired_stale_perc" "0.00",
-        "expired_time_cap_reached_count" 0,
-        "expire_cycle_cpu_milliseconds" 0,
+        "expired_stale_perc" format_args!("{:.2}", s.stale_percent),
+        "expired_time_cap_reached_count" s.expiry_turns_full,
+        "expire_cycle_cpu_milliseconds" s.expiry_us / 1000,
         "evicted_keys" s.evicted,
-        "evicted_clients" 0,
-        "total_eviction_exceeded_time" 0,
-        "current_eviction_exceeded_time" 0,
+        "evicted_clients" s.evicted_clients,
+        "total_eviction_exceeded_time" s.short_ms + short_ms,
+        "current_eviction_exceeded_time" short_ms,
         "keyspace_hits" s.hits,
         "keyspace_misses" s.misses,
         "pubsub_channels" engine.pubsub.channels(),
@@ -296,13 +336,25 @@ fn stats(engine: &mut Engine, text: &mut String) {
         "tracking_total_keys" 0,
         "tracking_total_items" 0,
         "tracking_total_prefixes" 0,
+    );
+    refusals(engine, text);
+}
+
+/// Statistics of replies, of sockets, and of what was refused.
+fn refusals(engine: &Engine, text: &mut String) {
+    let s = &engine.stats;
+    // What RESTORE is given is always checked in full.
+    let restores = engine.table.find(b"restore").map_or(0, |entry| s.by_command[entry.index].calls);
+    lines!(text;
         "unexpected_error_replies" 0,
         "total_error_replies" s.error_replies,
-        "dump_payload_sanitizations" 0,
+        "dump_payload_sanitizations" restores,
         "total_reads_processed" s.reads,
         "total_writes_processed" s.writes,
         "io_threaded_reads_processed" 0,
         "io_threaded_writes_processed" 0,
+        "client_query_buffer_limit_disconnections" s.input_limit_closed,
+        "client_output_buffer_limit_disconnections" s.output_limit_closed,
         "reply_buffer_shrinks" 0,
         "reply_buffer_expands" 0,
         "acl_access_denied_auth" s.auth_refused,
@@ -329,15 +381,16 @@ fn replication(engine: &mut Engine, text: &mut String) {
 }
 
 fn cpu(engine: &mut Engine, text: &mut String) {
-    let (system, user) = engine.server.cpu_us;
+    let facts = (engine.server.ask_system)();
+    let ((system, user), (thread_system, thread_user)) = (facts.cpu_us, facts.thread_cpu_us);
     let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
     lines!(text;
         "used_cpu_sys" seconds(system),
         "used_cpu_user" seconds(user),
         "used_cpu_sys_children" "0.000000",
         "used_cpu_user_children" "0.000000",
-        "used_cpu_sys_main_thread" seconds(system),
-        "used_cpu_user_main_thread" seconds(user),
+        "used_cpu_sys_main_thread" seconds(thread_system),
+        "used_cpu_user_main_thread" seconds(thread_user),
     );
 }
 
@@ -375,12 +428,16 @@ fn errorstats(engine: &mut Engine, text: &mut String) {
 }
 
 fn latencystats(engine: &mut Engine, text: &mut String) {
+    if !engine.settings.tracks_latency {
+        return;
+    }
     each_command(engine, |name, stats| {
-        if stats.calls == 0 {
+        let tracked: u64 = stats.histogram.iter().sum();
+        if tracked == 0 {
             return;
         }
         let percentile = |p: f64| {
-            let wanted = (stats.calls as f64 * p / 100.0).ceil() as u64;
+            let wanted = ((tracked as f64 * p / 100.0).ceil() as u64).max(1);
             let mut sum = 0;
             let bucket = stats.histogram.iter().position(|&n| {
                 sum += n;
@@ -388,13 +445,9 @@ fn latencystats(engine: &mut Engine, text: &mut String) {
             });
             1u64 << bucket.unwrap_or(0)
         };
-        let _ = write!(
-            text,
-            "latency_percentiles_usec_{name}:p50={}.000,p99={}.000,p99.9={}.000\r\n",
-            percentile(50.0),
-            percentile(99.0),
-            percentile(99.9)
-        );
+        let all: Vec<String> =
+            engine.config.percentiles().iter().map(|&p| format!("p{p}={}.000", percentile(p))).collect();
+        let _ = write!(text, "latency_percentiles_usec_{name}:{}\r\n", all.join(","));
     });
 }
 
@@ -402,7 +455,13 @@ fn keyspace(engine: &mut Engine, text: &mut String) {
     for db in 0..engine.keyspace.db_count() as u32 {
         let it = engine.keyspace.db(db);
         if !it.is_empty() {
-            let _ = write!(text, "db{db}:keys={},expires={},avg_ttl=0\r\n", it.len(), it.expiring());
+            let _ = write!(
+                text,
+                "db{db}:keys={},expires={},avg_ttl={}\r\n",
+                it.len(),
+                it.expiring(),
+                it.mean_ttl_ms(engine.now_ms())
+            );
         }
     }
 }
@@ -429,6 +488,7 @@ fn sessile(engine: &mut Engine, text: &mut String) {
         "journal_durable_lsn" progress.1,
         "journal_bytes_since_snapshot" engine.server.journal_bytes,
         "journal_snapshot_bytes" engine.server.snapshot_bytes,
+        "memory_ceiling" engine.server.memory_ceiling_bytes,
         "gated_clients" engine.gated.len(),
         "clock_ahead_ms" engine.clock.ahead_ms(),
     );
@@ -448,6 +508,15 @@ fn acknowledgement(engine: &Engine) -> &'static str {
 }
 
 impl Engine {
+    /// Keys whose loss would wake somebody: who reads a stream for a group is told when it goes.
+    fn keys_whose_loss_wakes(&self) -> usize {
+        let is_told = |conn: &ConnId| {
+            let blocked = self.session(*conn).and_then(|session| session.blocked.as_ref());
+            blocked.is_some_and(|b| b.until == WaitFor::Stream && b.entry.command.is_write())
+        };
+        self.waiters.values().filter(|conns| conns.iter().any(is_told)).count()
+    }
+
     /// Memory of the connections' buffers.
     pub(crate) fn client_bytes(&self) -> usize {
         self.all_sessions().map(|(_, session)| session.heap_bytes()).sum()

@@ -71,7 +71,8 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         Flags::NONE,
         docs("Shows the allocator's statistics.", "", "4.0.0"),
         SessionRun::Do(|engine, _, _, out| {
-            out.verbatim("txt", format!("allocated {} bytes", engine.server.allocated_bytes).as_bytes());
+            let allocated = (engine.server.ask_system)().allocated_bytes;
+            out.verbatim("txt", format!("allocated {allocated} bytes").as_bytes());
             Ok(())
         }),
     ),
@@ -130,7 +131,7 @@ fn stats(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Ou
         ("keys.count", keys),
         ("keys.bytes-per-key", data.checked_div(keys).unwrap_or(0)),
         ("dataset.bytes", engine.keyspace.entry_bytes()),
-        ("allocator.allocated", engine.server.allocated_bytes),
+        ("allocator.allocated", (engine.server.ask_system)().allocated_bytes),
     ];
     out.map(rows.len());
     for (name, value) in rows {

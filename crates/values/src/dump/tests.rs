@@ -118,6 +118,7 @@ fn small_limits() -> Limits {
         list_size: 3,
         stream_node_bytes: 200,
         stream_node_entries: 5,
+        hll_sparse_bytes: 3000,
     }
 }
 
