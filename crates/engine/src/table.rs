@@ -35,6 +35,33 @@ pub(crate) enum SessionRun {
     Both(SessionFn, &'static [SessionCommand]),
 }
 
+/// Commands that write and look up as readers do: what they miss counts, and is told of.
+const READERS: &[&str] = &[
+    "bitop",
+    "copy",
+    "georadius",
+    "georadiusbymember",
+    "geosearchstore",
+    "getdel",
+    "getex",
+    "getset",
+    "pfcount",
+    "pfmerge",
+    "sdiffstore",
+    "set",
+    "sinterstore",
+    "sort",
+    "sunionstore",
+    "xack",
+    "xautoclaim",
+    "xclaim",
+    "xreadgroup",
+    "zdiffstore",
+    "zinterstore",
+    "zrangestore",
+    "zunionstore",
+];
+
 /// An entry of the assembled table.
 pub struct Entry {
     /// `name`, or `container|name`.
@@ -47,6 +74,8 @@ pub struct Entry {
     pub runs_in_multi: bool,
     /// Whether a RESP2 connection that subscribed may send it.
     pub runs_subscribed: bool,
+    /// Whether its lookups are a reader's, which count as hits and misses.
+    pub reads: bool,
     /// Its place among the counters of INFO commandstats.
     pub index: usize,
     /// Its subcommands.
@@ -143,7 +172,9 @@ impl Table {
                 .collect(),
             _ => HashMap::new(),
         };
-        Entry { full_name, command, session: None, runs_in_multi: false, runs_subscribed: false, index, subs }
+        let reads = !command.is_write() || READERS.contains(&command.name);
+        let (runs_in_multi, runs_subscribed) = (false, false);
+        Entry { full_name, command, session: None, runs_in_multi, runs_subscribed, reads, index, subs }
     }
 
     fn session_entry(&mut self, full_name: String, it: &'static SessionCommand) -> Entry {
@@ -158,7 +189,16 @@ impl Table {
         };
         let subs = subs.iter().map(sub).collect();
         let (runs_in_multi, runs_subscribed) = (it.runs_in_multi, it.runs_subscribed);
-        Entry { full_name, command: &it.command, session, runs_in_multi, runs_subscribed, index, subs }
+        Entry {
+            full_name,
+            command: &it.command,
+            session,
+            runs_in_multi,
+            runs_subscribed,
+            reads: true,
+            index,
+            subs,
+        }
     }
 
     /// The entry with this name, whatever its case.
