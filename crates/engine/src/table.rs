@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use sessile_command::{Command, Outcome, Run};
+use sessile_command::{Acl, Arity, Command, Docs, Flags, Keys, Outcome, Run};
 use sessile_resp::{Args, Reply};
 
 use crate::engine::Engine;
@@ -22,6 +22,45 @@ pub(crate) struct SessionCommand {
     pub runs_in_multi: bool,
     /// Whether a RESP2 connection that subscribed may send it.
     pub runs_subscribed: bool,
+}
+
+impl SessionCommand {
+    /// An entry without keys and categories, as most are; the other methods say what is different.
+    pub(crate) const fn new(
+        name: &'static str,
+        arity: Arity,
+        flags: Flags,
+        docs: Docs,
+        run: SessionRun,
+    ) -> Self {
+        let command =
+            Command { name, arity, keys: Keys::None, acl: Acl::NONE, flags, docs, run: Run::Session };
+        Self { command, run, runs_in_multi: false, runs_subscribed: false }
+    }
+
+    /// With keys.
+    pub(crate) const fn keys(mut self, keys: Keys) -> Self {
+        self.command.keys = keys;
+        self
+    }
+
+    /// With ACL categories.
+    pub(crate) const fn acl(mut self, acl: Acl) -> Self {
+        self.command.acl = acl;
+        self
+    }
+
+    /// It runs inside MULTI instead of being queued.
+    pub(crate) const fn in_multi(mut self) -> Self {
+        self.runs_in_multi = true;
+        self
+    }
+
+    /// A RESP2 connection that subscribed may send it.
+    pub(crate) const fn subscribed(mut self) -> Self {
+        self.runs_subscribed = true;
+        self
+    }
 }
 
 /// How a session command runs.
@@ -85,9 +124,7 @@ pub struct Entry {
 impl Entry {
     /// Whether it emits effects, by itself or through what it runs.
     pub fn may_write(&self) -> bool {
-        self.command.is_write()
-            || self.command.flags.has(sessile_command::Flags::MAY_REPLICATE)
-            || self.full_name == "exec"
+        self.command.is_write() || self.command.flags.has(Flags::MAY_REPLICATE) || self.full_name == "exec"
     }
 
     /// Whether this is the top-level command of that name, whatever its case.

@@ -1,6 +1,6 @@
 //! MULTI, EXEC, DISCARD, WATCH.
 
-use sessile_command::{Acl, Arity, Attempt, Command, Docs, Error, Flags, Key, Keys, Outcome, Run};
+use sessile_command::{Acl, Arity, Attempt, Docs, Error, Flags, Key, Keys, Outcome};
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, OwnedArgs, Proto, Reply};
 
@@ -30,8 +30,7 @@ const fn entry(
     docs: Docs,
     run: SessionRun,
 ) -> SessionCommand {
-    let command = Command { name, arity, keys, acl: Acl::TRANSACTION, flags, docs, run: Run::Session };
-    SessionCommand { command, run, runs_in_multi: true, runs_subscribed: false }
+    SessionCommand::new(name, arity, flags, docs, run).keys(keys).acl(Acl::TRANSACTION)
 }
 
 /// This file's entries.
@@ -48,7 +47,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             "O(N) in the number of commands",
         ),
         SessionRun::Do(discard),
-    ),
+    )
+    .in_multi(),
     entry(
         "exec",
         Arity::Exactly(1),
@@ -56,7 +56,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
         Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::SKIP_SLOWLOG),
         docs("Runs the queued commands as one transaction.", "", "1.2.0", "that of the queued commands"),
         SessionRun::Do(exec),
-    ),
+    )
+    .in_multi(),
     entry(
         "multi",
         Arity::Exactly(1),
@@ -64,18 +65,16 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
         FLAGS,
         docs("Begins a transaction: commands are queued.", "", "1.2.0", "O(1)"),
         SessionRun::Do(multi),
+    )
+    .in_multi(),
+    entry(
+        "unwatch",
+        Arity::Exactly(1),
+        Keys::None,
+        FLAGS,
+        docs("Forgets all watched keys.", "", "2.2.0", "O(1)"),
+        SessionRun::Do(unwatch),
     ),
-    SessionCommand {
-        runs_in_multi: false,
-        ..entry(
-            "unwatch",
-            Arity::Exactly(1),
-            Keys::None,
-            FLAGS,
-            docs("Forgets all watched keys.", "", "2.2.0", "O(1)"),
-            SessionRun::Do(unwatch),
-        )
-    },
     entry(
         "watch",
         Arity::AtLeast(2),
@@ -88,7 +87,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             "O(1) a key",
         ),
         SessionRun::Do(watch),
-    ),
+    )
+    .in_multi(),
 ];
 
 fn multi(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {

@@ -1,34 +1,34 @@
 //! The node: TIME, SAVE and its relatives, SHUTDOWN, ROLE, WAIT, MONITOR, SLAVEOF.
 
-use sessile_command::{ArgsExt, Arity, Error, Flags, Outcome, is};
+use sessile_command::{Acl, ArgsExt, Arity, Error, Flags, Outcome, is};
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, Reply};
 
-use super::{ADMIN, docs, entry};
+use super::{ADMIN, docs};
 use crate::engine::{Action, Engine};
 use crate::session::{ConnId, Waiting};
 use crate::table::{SessionCommand, SessionRun};
 
 const PLAIN: Flags = Flags::LOADING.and(Flags::STALE).and(Flags::FAST);
-const SAVES: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
+const SAVES: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::NO_ASYNC_LOADING);
 
 /// This file's entries.
 pub(crate) static COMMANDS: &[SessionCommand] = &[
-    entry(
+    SessionCommand::new(
         "bgrewriteaof",
         Arity::Exactly(1),
         SAVES,
         docs("Writes a snapshot of the journal.", "", "1.0.0"),
         SessionRun::Do(bgrewriteaof),
     ),
-    entry(
+    SessionCommand::new(
         "bgsave",
         Arity::AtLeast(1),
         SAVES,
         docs("Writes dump.rdb beside the running commands.", "[SCHEDULE]", "1.0.0"),
         SessionRun::Do(bgsave),
     ),
-    entry(
+    SessionCommand::new(
         "lastsave",
         Arity::Exactly(1),
         PLAIN,
@@ -37,8 +37,9 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             out.int(engine.server.saved_s as i64);
             Ok(())
         }),
-    ),
-    entry(
+    )
+    .acl(Acl::ADMIN.and(Acl::DANGEROUS)),
+    SessionCommand::new(
         "lolwut",
         Arity::AtLeast(1),
         Flags::FAST,
@@ -52,19 +53,22 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "monitor",
         Arity::Exactly(1),
-        ADMIN.and(Flags::NO_MULTI),
+        ADMIN,
         docs("Shows every command that runs.", "", "1.0.0"),
         SessionRun::Do(|engine, conn, _, out| {
+            if engine.session_mut(conn).in_exec {
+                return Err(Error::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+            }
             engine.session_mut(conn).monitor = true;
             engine.monitors.insert(conn);
             out.ok();
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "role",
         Arity::Exactly(1),
         PLAIN.and(Flags::NO_SCRIPT),
@@ -76,8 +80,9 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             out.array(0);
             Ok(())
         }),
-    ),
-    entry(
+    )
+    .acl(Acl::ADMIN.and(Acl::DANGEROUS)),
+    SessionCommand::new(
         "save",
         Arity::Exactly(1),
         SAVES.and(Flags::NO_MULTI),
@@ -88,7 +93,7 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "shutdown",
         Arity::AtLeast(1),
         ADMIN.and(Flags::NO_MULTI).and(Flags::ALLOW_BUSY),
@@ -99,7 +104,7 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
         ),
         SessionRun::Do(shutdown),
     ),
-    entry(
+    SessionCommand::new(
         "time",
         Arity::Exactly(1),
         PLAIN,
@@ -113,14 +118,15 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "wait",
         Arity::Exactly(3),
         Flags::NO_SCRIPT,
         docs("Waits for replicas; there are none.", "numreplicas timeout:integer", "3.0.0"),
         SessionRun::Do(wait),
-    ),
-    entry(
+    )
+    .acl(Acl::CONNECTION),
+    SessionCommand::new(
         "waitaof",
         Arity::Exactly(4),
         Flags::NO_SCRIPT,
@@ -130,7 +136,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             "7.2.0",
         ),
         SessionRun::Do(waitaof),
-    ),
+    )
+    .acl(Acl::CONNECTION),
 ];
 
 fn bgrewriteaof(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
