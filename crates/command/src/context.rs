@@ -35,10 +35,15 @@ pub struct Frame {
     pub journal_refuses: bool,
     /// Who asks, for CLIENT NO-TOUCH.
     pub no_touch: bool,
+    /// Whether keys that a reader misses are noted, for whoever watches for them.
+    pub notes_misses: bool,
+    /// Whether lookups are a reader's: they count as hits and misses.
+    reads: Cell<bool>,
     gate: Cell<Gate>,
     due: RefCell<Vec<(u32, Vec<u8>)>>,
     hits: Cell<u64>,
     misses: Cell<u64>,
+    missed: RefCell<Vec<(u32, Vec<u8>)>>,
 }
 
 impl Frame {
@@ -51,10 +56,13 @@ impl Frame {
             string_max_bytes: 512 << 20,
             journal_refuses: false,
             no_touch: false,
+            notes_misses: false,
+            reads: Cell::new(true),
             gate: Cell::new(Gate::OPEN),
             due: RefCell::new(Vec::new()),
             hits: Cell::new(0),
             misses: Cell::new(0),
+            missed: RefCell::new(Vec::new()),
         }
     }
 
@@ -76,6 +84,27 @@ impl Frame {
     /// Lookups that found a key, and that found none.
     pub fn hits_and_misses(&self) -> (u64, u64) {
         (self.hits.get(), self.misses.get())
+    }
+
+    /// Says whether lookups from now on are a reader's, which count as hits and misses.
+    pub fn look_as_reader(&self, reads: bool) {
+        self.reads.set(reads);
+    }
+
+    /// Keys that were missed, in order, where they are noted.
+    pub fn take_missed(&self) -> Vec<(u32, Vec<u8>)> {
+        self.missed.take()
+    }
+
+    fn count(&self, found: bool, db: u32, key: Key<'_>) {
+        if !self.reads.get() {
+            return;
+        }
+        let count = if found { &self.hits } else { &self.misses };
+        count.set(count.get() + 1);
+        if !found && self.notes_misses {
+            self.missed.borrow_mut().push((db, key.bytes.to_vec()));
+        }
     }
 }
 
@@ -129,9 +158,7 @@ impl<'a> ReadCx<'a> {
 
     /// The entry under a key of the selected db: absent if due. Counts as an access.
     pub fn lookup(&self, key: Key<'_>) -> Option<&'a Entry> {
-        let found = self.lookup_in(self.frame.db, key);
-        let count = if found.is_some() { &self.frame.hits } else { &self.frame.misses };
-        count.set(count.get() + 1);
+        let found = self.lookup_still(key);
         if let Some(entry) = found
             && !self.frame.no_touch
         {
@@ -140,7 +167,22 @@ impl<'a> ReadCx<'a> {
         found
     }
 
-    /// As [`ReadCx::lookup`], in any db, and without counting as an access (OBJECT, TTL, DEBUG, and writers).
+    /// As [`ReadCx::lookup`], but not an access that eviction goes by (EXISTS, TYPE, TTL).
+    pub fn lookup_still(&self, key: Key<'_>) -> Option<&'a Entry> {
+        let found = self.lookup_in(self.frame.db, key);
+        self.frame.count(found.is_some(), self.frame.db, key);
+        found
+    }
+
+    /// As [`ReadCx::lookup_still`], and nobody is told of a miss (OBJECT).
+    pub fn lookup_unseen(&self, key: Key<'_>) -> Option<&'a Entry> {
+        let found = self.lookup_in(self.frame.db, key);
+        let count = if found.is_some() { &self.frame.hits } else { &self.frame.misses };
+        count.set(count.get() + 1);
+        found
+    }
+
+    /// As [`ReadCx::lookup`], in any db, and without counting as an access (DEBUG, and writers).
     pub fn lookup_in(&self, db: u32, key: Key<'_>) -> Option<&'a Entry> {
         let entry = self.keyspace.entry(db, key);
         if entry.and_then(Entry::expire_ms).is_some_and(|at_ms| at_ms <= self.frame.now_ms) {

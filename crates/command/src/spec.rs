@@ -151,11 +151,13 @@ bits! {
         NO_MANDATORY_KEYS = 12 "no_mandatory_keys",
         /// May write although it is no write command.
         MAY_REPLICATE = 13 "may_replicate",
+        /// Refused while data is loaded beside the commands that run.
+        NO_ASYNC_LOADING = 14 "no_async_loading",
     }
 }
 
 bits! {
-    /// ACL categories. `read`, `write`, `fast`, `slow`, `blocking`, `admin`, `pubsub` are derived.
+    /// ACL categories. `read`, `write`, `fast`, `slow`, `blocking`, `pubsub` are derived, and `admin` from the flag.
     Acl {
         /// Any key.
         KEYSPACE = 0 "@keyspace",
@@ -185,6 +187,8 @@ bits! {
         GEO = 12 "@geo",
         /// HyperLogLog.
         HYPERLOGLOG = 13 "@hyperloglog",
+        /// For operators, although the command may be sent by all.
+        ADMIN = 14 "@admin",
     }
 }
 

@@ -205,6 +205,7 @@ pub(crate) fn bitfield(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>
     let key = cx.key(&args[1]);
     let len = Bytes::new(cx.read().string(key)?).len();
     let Some(end) = operations.iter().filter(|it| !is_get(it)).map(|it| it.bytes().1).max() else {
+        cx.frame().look_as_reader(true);
         reply_gets(&operations, Bytes::new(cx.read().string(key)?), out);
         return Ok(());
     };

@@ -156,7 +156,7 @@ fn persist(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome
 }
 
 fn time_left(cx: ReadCx<'_>, args: Args<'_>, unit: Unit, out: &mut Reply<'_>) -> Outcome {
-    let reply = match cx.lookup_in(cx.db(), cx.key(&args[1])).map(Entry::expire_ms) {
+    let reply = match cx.lookup_still(cx.key(&args[1])).map(Entry::expire_ms) {
         None => -2,
         Some(None) => -1,
         Some(Some(at_ms)) => {

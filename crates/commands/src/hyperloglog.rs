@@ -137,6 +137,7 @@ fn merged(cx: ReadCx<'_>, args: Args<'_>) -> Result<(Registers, bool), Error> {
 
 fn pfmerge(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
     let (registers, any_dense) = merged(cx.read(), args)?;
+    cx.frame().look_as_reader(false);
     let key = cx.key(&args[1]);
     let old = load(cx.read(), key)?;
     let mut new = old.clone().unwrap_or_else(Hll::new);

@@ -217,7 +217,7 @@ fn del(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
 }
 
 fn exists(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    let there = args.iter().skip(1).filter(|key| cx.lookup_in(cx.db(), cx.key(key)).is_some());
+    let there = args.iter().skip(1).filter(|key| cx.lookup_still(cx.key(key)).is_some());
     out.int(there.count() as i64);
     Ok(())
 }
@@ -228,7 +228,7 @@ fn touch(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
 }
 
 fn type_of(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    let entry = cx.lookup_in(cx.db(), cx.key(&args[1]));
+    let entry = cx.lookup_still(cx.key(&args[1]));
     out.simple(entry.map_or("none", |entry| type_name(entry.content())));
     Ok(())
 }
@@ -345,7 +345,7 @@ fn copy(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
         return Err(SAME_OBJECT);
     }
     // Both lookups come before the value is encoded, which is the costly part.
-    let exists = cx.read().lookup_in(cx.db(), key).is_some();
+    let exists = cx.read().lookup_still(key).is_some();
     let taken = exists && cx.read().lookup_in(db, to).is_some() && !replace;
     let parcel = if exists && !taken { parcel(cx, key) } else { None };
     let Some(parcel) = parcel else {

@@ -87,7 +87,7 @@ fn with_entry(
     out: &mut Reply<'_>,
     f: impl FnOnce(&Entry, &mut Reply<'_>) -> Outcome,
 ) -> Outcome {
-    match cx.lookup_in(cx.db(), cx.key(&args[2])) {
+    match cx.lookup_unseen(cx.key(&args[2])) {
         Some(entry) => f(entry, out),
         None => {
             out.null();

@@ -190,6 +190,8 @@ fn xread(cx: ReadCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Result<Flow, Er
     let mark = out.mark();
     let mut served = 0;
     for (index, (stream, after)) in streams.into_iter().zip(&after).enumerate() {
+        // As in Redis, which looks at the types first: each stream counts twice, and is missed twice.
+        cx.lookup_still(cx.key(&args[request.first + index]));
         let Some(stream) = stream else { continue };
         if stream.last().is_none_or(|top| top.id <= *after) {
             continue;

@@ -366,7 +366,7 @@ fn set(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
         reply_content(content, out);
         content.is_some()
     } else if options.only_absent || options.only_present {
-        cx.read().lookup(key).is_some()
+        cx.read().lookup_in(cx.db(), key).is_some()
     } else {
         false
     };

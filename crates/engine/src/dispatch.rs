@@ -1,6 +1,6 @@
 //! From bytes to a command's reply: parsing, the checks before a command, its execution, its gate.
 
-use sessile_command::{Attempt, Error, Flow, Frame, ReadCx, Run, WriteCx};
+use sessile_command::{Attempt, Error, Flow, Frame, NotifyClass, ReadCx, Run, WriteCx};
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, Parser, ProtocolError, Reply, c_text};
 
@@ -391,6 +391,10 @@ impl Engine {
         frame.no_touch = no_touch;
         frame.string_max_bytes = self.settings.parse_limits.max_bulk_len;
         frame.journal_refuses = self.journal_state != JournalState::Open;
+        frame.look_as_reader(entry.reads);
+        // A command whose time is over was told of its misses when it began to wait.
+        frame.notes_misses =
+            attempt != Attempt::TimedOut && self.settings.notify.has(NotifyClass::Miss as u8);
         let mut reply = Reply::new(out, proto);
         let start = reply.mark();
         let result = if let Some(run) = entry.session {
@@ -425,6 +429,7 @@ impl Engine {
         self.stats.hits += hits;
         self.stats.misses += misses;
         self.due.extend(frame.take_due());
+        self.note_missed(frame.take_missed());
         let gate = frame.gate().and(std::mem::take(&mut self.session_gate));
         (ended, gate)
     }
@@ -461,6 +466,7 @@ impl Engine {
         let known = self.session(conn).map_or(Gate::OPEN, |s| s.seen);
         self.deliver(seen.and(gate).and(known));
         gate = gate.and(self.expire_due());
+        self.deliver_missed(seen.and(gate).and(known));
         self.serve_ready();
         gate
     }

@@ -83,6 +83,8 @@ pub struct Engine {
     pub(crate) pubsub: Pubsub,
     /// Keys that lookups of the running transaction found due.
     pub(crate) due: Vec<(u32, Vec<u8>)>,
+    /// Those of them whose miss is to be told.
+    pub(crate) missed_due: Vec<(u32, Vec<u8>)>,
     /// What the running session command's reply waits for, beside what its lookups say.
     pub(crate) session_gate: Gate,
     /// Pushes of the running transaction, delivered with its gate when it ends.
@@ -150,6 +152,7 @@ impl Engine {
             journal_state: JournalState::Open,
             pubsub: Pubsub::default(),
             due: Vec::new(),
+            missed_due: Vec::new(),
             session_gate: Gate::OPEN,
             outbox: Vec::new(),
             watchers: HashMap::new(),

@@ -63,6 +63,27 @@ impl Engine {
         }
     }
 
+    /// Tells of keys that a command missed. Of one whose time had come, its expiry is told first.
+    pub(crate) fn note_missed(&mut self, missed: Vec<(u32, Vec<u8>)>) {
+        for (db, key) in missed {
+            if self.due.iter().any(|due| *due == (db, key.clone())) {
+                self.missed_due.push((db, key));
+            } else {
+                self.publish_event(db, &key, "keymiss");
+            }
+        }
+    }
+
+    /// Tells of those that waited for their expiry.
+    pub(crate) fn deliver_missed(&mut self, gate: Gate) {
+        if !self.missed_due.is_empty() {
+            for (db, key) in std::mem::take(&mut self.missed_due) {
+                self.publish_event(db, &key, "keymiss");
+            }
+            self.deliver(gate);
+        }
+    }
+
     fn publish_event(&mut self, db: u32, key: &[u8], event: &str) {
         if self.settings.notify.has(b'K') {
             let mut channel = format!("__keyspace@{db}__:").into_bytes();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sessile_command::{Acl, Arity, Command, Docs, Flags, Keys, Outcome, Run};
+use sessile_command::{Arity, Docs, Flags, Keys, Outcome};
 use sessile_resp::{Args, Proto, Reply};
 use sessile_values::glob;
 
@@ -114,8 +114,7 @@ const fn entry(
         group: "pubsub",
         complexity: "O(N) in the channels and listeners named",
     };
-    let command = Command { name, arity, keys, acl: Acl::NONE, flags, docs, run: Run::Session };
-    SessionCommand { command, run, runs_in_multi: false, runs_subscribed: true }
+    SessionCommand::new(name, arity, flags, docs, run).keys(keys).subscribed()
 }
 
 const PUBLISH_FLAGS: Flags = Flags::PUBSUB.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST);

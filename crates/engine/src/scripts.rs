@@ -4,7 +4,7 @@
 //! SCRIPT KILL can arrive. Until it ends, its transaction stays open and nobody else's begins. If EXEC ran it, the
 //! rest of the queue is kept with it and goes on when it has ended.
 
-use sessile_command::{Acl, Arity, Attempt, Command, Docs, Error, Flags, Keys, Outcome, Run, is};
+use sessile_command::{Acl, Arity, Attempt, Docs, Error, Flags, Keys, Outcome, is};
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, OwnedArgs, Proto, Reply};
 use sessile_script::{
@@ -28,8 +28,7 @@ const fn entry(
     docs: Docs,
     run: SessionRun,
 ) -> SessionCommand {
-    let command = Command { name, arity, keys, acl: Acl::SCRIPTING, flags, docs, run: Run::Session };
-    SessionCommand { command, run, runs_in_multi: false, runs_subscribed: false }
+    SessionCommand::new(name, arity, flags, docs, run).keys(keys).acl(Acl::SCRIPTING)
 }
 
 const fn docs(summary: &'static str, syntax: &'static str, since: &'static str) -> Docs {

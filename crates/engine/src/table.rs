@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use sessile_command::{Command, Outcome, Run};
+use sessile_command::{Acl, Arity, Command, Docs, Flags, Keys, Outcome, Run};
 use sessile_resp::{Args, Reply};
 
 use crate::engine::Engine;
@@ -24,6 +24,45 @@ pub(crate) struct SessionCommand {
     pub runs_subscribed: bool,
 }
 
+impl SessionCommand {
+    /// An entry without keys and categories, as most are; the other methods say what is different.
+    pub(crate) const fn new(
+        name: &'static str,
+        arity: Arity,
+        flags: Flags,
+        docs: Docs,
+        run: SessionRun,
+    ) -> Self {
+        let command =
+            Command { name, arity, keys: Keys::None, acl: Acl::NONE, flags, docs, run: Run::Session };
+        Self { command, run, runs_in_multi: false, runs_subscribed: false }
+    }
+
+    /// With keys.
+    pub(crate) const fn keys(mut self, keys: Keys) -> Self {
+        self.command.keys = keys;
+        self
+    }
+
+    /// With ACL categories.
+    pub(crate) const fn acl(mut self, acl: Acl) -> Self {
+        self.command.acl = acl;
+        self
+    }
+
+    /// It runs inside MULTI instead of being queued.
+    pub(crate) const fn in_multi(mut self) -> Self {
+        self.runs_in_multi = true;
+        self
+    }
+
+    /// A RESP2 connection that subscribed may send it.
+    pub(crate) const fn subscribed(mut self) -> Self {
+        self.runs_subscribed = true;
+        self
+    }
+}
+
 /// How a session command runs.
 #[derive(Clone, Copy)]
 pub(crate) enum SessionRun {
@@ -34,6 +73,33 @@ pub(crate) enum SessionRun {
     /// By its second word, or by itself where there is none.
     Both(SessionFn, &'static [SessionCommand]),
 }
+
+/// Commands that write and look up as readers do: what they miss counts, and is told of.
+const READERS: &[&str] = &[
+    "bitop",
+    "copy",
+    "georadius",
+    "georadiusbymember",
+    "geosearchstore",
+    "getdel",
+    "getex",
+    "getset",
+    "pfcount",
+    "pfmerge",
+    "sdiffstore",
+    "set",
+    "sinterstore",
+    "sort",
+    "sunionstore",
+    "xack",
+    "xautoclaim",
+    "xclaim",
+    "xreadgroup",
+    "zdiffstore",
+    "zinterstore",
+    "zrangestore",
+    "zunionstore",
+];
 
 /// An entry of the assembled table.
 pub struct Entry {
@@ -47,6 +113,8 @@ pub struct Entry {
     pub runs_in_multi: bool,
     /// Whether a RESP2 connection that subscribed may send it.
     pub runs_subscribed: bool,
+    /// Whether its lookups are a reader's, which count as hits and misses.
+    pub reads: bool,
     /// Its place among the counters of INFO commandstats.
     pub index: usize,
     /// Its subcommands.
@@ -61,9 +129,7 @@ impl Entry {
 
     /// Whether it emits effects, by itself or through what it runs.
     pub fn may_write(&self) -> bool {
-        self.command.is_write()
-            || self.command.flags.has(sessile_command::Flags::MAY_REPLICATE)
-            || self.full_name == "exec"
+        self.command.is_write() || self.command.flags.has(Flags::MAY_REPLICATE) || self.full_name == "exec"
     }
 
     /// Whether this is the top-level command of that name, whatever its case.
@@ -148,7 +214,9 @@ impl Table {
                 .collect(),
             _ => HashMap::new(),
         };
-        Entry { full_name, command, session: None, runs_in_multi: false, runs_subscribed: false, index, subs }
+        let reads = !command.is_write() || READERS.contains(&command.name);
+        let (runs_in_multi, runs_subscribed) = (false, false);
+        Entry { full_name, command, session: None, runs_in_multi, runs_subscribed, reads, index, subs }
     }
 
     fn session_entry(&mut self, full_name: String, it: &'static SessionCommand) -> Entry {
@@ -163,7 +231,16 @@ impl Table {
         };
         let subs = subs.iter().map(sub).collect();
         let (runs_in_multi, runs_subscribed) = (it.runs_in_multi, it.runs_subscribed);
-        Entry { full_name, command: &it.command, session, runs_in_multi, runs_subscribed, index, subs }
+        Entry {
+            full_name,
+            command: &it.command,
+            session,
+            runs_in_multi,
+            runs_subscribed,
+            reads: true,
+            index,
+            subs,
+        }
     }
 
     /// The entry with this name, whatever its case.

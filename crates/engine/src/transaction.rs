@@ -1,6 +1,6 @@
 //! MULTI, EXEC, DISCARD, WATCH.
 
-use sessile_command::{Acl, Arity, Attempt, Command, Docs, Error, Flags, Key, Keys, Outcome, Run};
+use sessile_command::{Acl, Arity, Attempt, Docs, Error, Flags, Key, Keys, Outcome};
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, OwnedArgs, Proto, Reply};
 
@@ -32,8 +32,7 @@ const fn entry(
     docs: Docs,
     run: SessionRun,
 ) -> SessionCommand {
-    let command = Command { name, arity, keys, acl: Acl::TRANSACTION, flags, docs, run: Run::Session };
-    SessionCommand { command, run, runs_in_multi: true, runs_subscribed: false }
+    SessionCommand::new(name, arity, flags, docs, run).keys(keys).acl(Acl::TRANSACTION)
 }
 
 /// This file's entries.
@@ -50,7 +49,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             "O(N) in the number of commands",
         ),
         SessionRun::Do(discard),
-    ),
+    )
+    .in_multi(),
     entry(
         "exec",
         Arity::Exactly(1),
@@ -58,7 +58,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
         Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::SKIP_SLOWLOG),
         docs("Runs the queued commands as one transaction.", "", "1.2.0", "that of the queued commands"),
         SessionRun::Do(exec),
-    ),
+    )
+    .in_multi(),
     entry(
         "multi",
         Arity::Exactly(1),
@@ -66,18 +67,16 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
         FLAGS,
         docs("Begins a transaction: commands are queued.", "", "1.2.0", "O(1)"),
         SessionRun::Do(multi),
+    )
+    .in_multi(),
+    entry(
+        "unwatch",
+        Arity::Exactly(1),
+        Keys::None,
+        FLAGS,
+        docs("Forgets all watched keys.", "", "2.2.0", "O(1)"),
+        SessionRun::Do(unwatch),
     ),
-    SessionCommand {
-        runs_in_multi: false,
-        ..entry(
-            "unwatch",
-            Arity::Exactly(1),
-            Keys::None,
-            FLAGS,
-            docs("Forgets all watched keys.", "", "2.2.0", "O(1)"),
-            SessionRun::Do(unwatch),
-        )
-    },
     entry(
         "watch",
         Arity::AtLeast(2),
@@ -90,7 +89,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             "O(1) a key",
         ),
         SessionRun::Do(watch),
-    ),
+    )
+    .in_multi(),
 ];
 
 fn multi(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {

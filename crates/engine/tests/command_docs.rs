@@ -21,39 +21,11 @@ const DOCS_DIFFER: &[(&str, &[&str])] = &[
 
 /// Commands whose COMMAND INFO differs, under the reason.
 const INFO_DIFFERS: &[(&str, &[&str])] = &[
-    ("there is no asynchronous loading", &["bgrewriteaof", "bgsave", "save"]),
     (
         "scripts may call blocking commands, as in 7.2",
         &["blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin"],
     ),
-    (
-        "the entry has no ACL category so far",
-        &[
-            "client|caching",
-            "client|getname",
-            "client|getredir",
-            "client|help",
-            "client|id",
-            "client|info",
-            "client|kill",
-            "client|list",
-            "client|no-evict",
-            "client|pause",
-            "client|reply",
-            "client|setname",
-            "client|tracking",
-            "client|trackinginfo",
-            "client|unblock",
-            "client|unpause",
-            "info",
-            "lastsave",
-            "role",
-            "wait",
-        ],
-    ),
     ("a container, whose subcommands are the ones for operators", &["debug"]),
-    ("not inside MULTI: the transaction would see itself", &["monitor"]),
-    ("not from scripts, as all commands for operators", &["slowlog|get", "slowlog|len", "slowlog|reset"]),
     ("WITHSCORE came with 7.2", &["zrank", "zrevrank"]),
 ];
 

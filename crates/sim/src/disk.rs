@@ -2,7 +2,6 @@
 //! way, segments are made ready in between, a snapshot waits for what it covers.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use sessile_journal::{
 
 use crate::backend::{Backend, Deliver, Image};
 use crate::dice::Dice;
+use crate::tail::Tail;
 use crate::tally::Tally;
 
 /// A disk and the sizes of the log on it.
@@ -34,15 +34,10 @@ pub struct DiskJournal {
 
 struct Inner {
     log: Log<SimDisk>,
-    appended_lsn: u64,
-    /// Where the newest snapshot began.
-    snapshot_lsn: u64,
-    queue: VecDeque<Batch>,
+    tail: Tail,
     ticket: Option<SyncTicket<SimFile>>,
     snapshot: Option<Writing>,
-    snapshot_state: SnapshotState,
     full: bool,
-    notes: Vec<&'static str>,
 }
 
 /// A snapshot on its way.
@@ -65,32 +60,14 @@ pub fn open(
     };
     let (log, recovery) =
         Log::open(image.disk.clone(), options, deliver).map_err(|error| error.to_string())?;
-    let inner = Inner {
-        appended_lsn: log.progress().written,
-        snapshot_lsn: 0,
-        log,
-        queue: VecDeque::new(),
-        ticket: None,
-        snapshot: None,
-        snapshot_state: SnapshotState::None,
-        full: false,
-        notes: Vec::new(),
-    };
+    let inner =
+        Inner { tail: Tail::new(log.progress().written), log, ticket: None, snapshot: None, full: false };
     Ok((DiskJournal { image: image.clone(), inner: RefCell::new(inner) }, recovery))
 }
 
 impl Inner {
     fn write(&mut self, most: usize) {
-        let Some(mut batch) = self.queue.pop_front() else { return };
-        for _ in 1..most {
-            // Batches that gathered go as one run, but none straddles a snapshot.
-            if batch.last_lsn == self.snapshot_lsn {
-                break;
-            }
-            let Some(next) = self.queue.pop_front() else { break };
-            batch.bytes.extend_from_slice(&next.bytes);
-            batch = Batch { bytes: batch.bytes, ..next };
-        }
+        let Some(batch) = self.tail.next_run(most) else { return };
         while self.log.ready_bytes() < batch.bytes.len() as u64 {
             match self.log.prepare() {
                 Ok(true) => {}
@@ -99,13 +76,13 @@ impl Inner {
                 Err(_) => {
                     // It stays queued until there is space; a dead log refuses below.
                     self.full = self.log.poison().is_none();
-                    self.queue.push_front(batch);
+                    self.tail.queue.push_front(batch);
                     return;
                 }
             }
         }
         if self.log.write(&batch).is_err() {
-            self.queue.clear();
+            self.tail.queue.clear();
         }
     }
 
@@ -129,7 +106,7 @@ impl Inner {
         let was = self.full;
         self.full = self.log.prepare().is_err() && self.log.poison().is_none();
         if was != self.full {
-            self.notes.push(if self.full { "fault disk full" } else { "fault disk has space again" });
+            self.tail.notes.push(if self.full { "fault disk full" } else { "fault disk has space again" });
         }
     }
 
@@ -139,11 +116,10 @@ impl Inner {
         let Some(Writing { file, sealed: Some(file_bytes) }) = self.snapshot.take_if(ready) else { return };
         let lsn = file.lsn();
         if let Err(error) = file.publish(durable) {
-            self.snapshot_state = SnapshotState::Failed(SnapshotError::Io(error.to_string().into()));
+            self.tail.snapshot = SnapshotState::Failed(SnapshotError::Io(error.to_string().into()));
             return;
         }
-        self.notes.push("snapshot published");
-        self.snapshot_state = SnapshotState::Done { lsn, file_bytes };
+        self.tail.published(lsn, file_bytes);
         // A failure poisons the log, which is seen in its health.
         let _ = self.log.snapshot_done(lsn, file_bytes);
     }
@@ -161,7 +137,7 @@ impl Inner {
         if let Some(writing) = self.snapshot.take() {
             writing.file.abort();
         }
-        self.snapshot_state = SnapshotState::Failed(error.clone());
+        self.tail.snapshot = SnapshotState::Failed(error.clone());
         error
     }
 }
@@ -241,7 +217,7 @@ impl Backend for DiskJournal {
     }
 
     fn take_notes(&self) -> Vec<&'static str> {
-        std::mem::take(&mut self.inner.borrow_mut().notes)
+        std::mem::take(&mut self.inner.borrow_mut().tail.notes)
     }
 }
 
@@ -257,15 +233,8 @@ impl DiskJournal {
 impl Journal for DiskJournal {
     fn append(&self, batch: Batch) -> Result<(), AppendError> {
         let inner = &mut *self.inner.borrow_mut();
-        if !inner.health().is_alive() {
-            return Err(AppendError::Stopped(inner.health()));
-        }
-        if batch.last_lsn <= inner.appended_lsn {
-            return Err(AppendError::OutOfOrder { previous_lsn: inner.appended_lsn, lsn: batch.last_lsn });
-        }
-        inner.appended_lsn = batch.last_lsn;
-        inner.queue.push_back(batch);
-        Ok(())
+        let health = inner.health();
+        inner.tail.append(batch, health)
     }
 
     fn progress(&self) -> Progress {
@@ -288,28 +257,20 @@ impl Journal for DiskJournal {
     }
 
     fn queued_bytes(&self) -> u64 {
-        self.inner.borrow().queue.iter().map(|batch| batch.bytes.len() as u64).sum()
+        self.inner.borrow().tail.queued_bytes()
     }
 
     fn hasten(&self, _: u64) {}
 
     fn snapshot_begin(&self, lsn: u64, time_ms: u64) -> Result<(), SnapshotError> {
         let inner = &mut *self.inner.borrow_mut();
-        if inner.snapshot.is_some() {
-            return Err(SnapshotError::Busy);
-        }
-        if lsn != inner.appended_lsn {
-            return Err(SnapshotError::NotAtEnd { last_lsn: inner.appended_lsn, lsn });
-        }
-        if inner.log.poison().is_some() {
-            return Err(SnapshotError::Stopped(inner.health()));
-        }
-        let file =
-            inner.log.snapshot_begin(lsn, time_ms).map_err(|e| SnapshotError::Io(e.to_string().into()))?;
-        inner.snapshot = Some(Writing { file, sealed: None });
-        inner.snapshot_lsn = lsn;
-        inner.snapshot_state = SnapshotState::Writing { lsn, queued_bytes: 0 };
-        Ok(())
+        let health = inner.health();
+        let Inner { tail, log, snapshot, .. } = inner;
+        tail.snapshot_begin(snapshot, lsn, health, || {
+            let file = log.snapshot_begin(lsn, time_ms);
+            let file = file.map_err(|error| SnapshotError::Io(error.to_string().into()))?;
+            Ok(Writing { file, sealed: None })
+        })
     }
 
     fn snapshot_write(&self, bytes: Vec<u8>) -> Result<(), SnapshotError> {
@@ -341,7 +302,7 @@ impl Journal for DiskJournal {
     }
 
     fn snapshot_state(&self) -> SnapshotState {
-        self.inner.borrow().snapshot_state.clone()
+        self.inner.borrow().tail.snapshot.clone()
     }
 
     fn trim(&self) {

@@ -16,4 +16,5 @@ pub mod node;
 pub mod remote;
 pub mod reveal;
 pub mod run;
+mod tail;
 pub mod tally;

@@ -6,7 +6,7 @@
 //! through. Another leader's row in its place ends this leader.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use sessile_journal::{
@@ -17,6 +17,7 @@ use sessile_journal::{
 use crate::backend::{Backend, Deliver, Image};
 use crate::dice::Dice;
 use crate::digest;
+use crate::tail::Tail;
 use crate::tally::Tally;
 
 /// One row of the journal's table. Whatever is in the table is durable.
@@ -88,17 +89,12 @@ struct Inner {
     term: u64,
     seq: u64,
     chain: u64,
-    appended_lsn: u64,
-    /// Where the newest snapshot began.
-    snapshot_lsn: u64,
+    tail: Tail,
     durable_lsn: u64,
-    queue: VecDeque<Batch>,
     in_flight: Option<InFlight>,
     snapshot: Option<Stored>,
     snapshot_finished: bool,
-    snapshot_state: SnapshotState,
     health: Health,
-    notes: Vec<&'static str>,
 }
 
 fn chain_of(before: u64, term: u64, last_lsn: u64, bytes: &[u8]) -> u64 {
@@ -178,33 +174,19 @@ pub fn open(store: &RemoteStore, _: u64, deliver: Deliver<'_>) -> Result<(Remote
         term: row.term,
         seq,
         chain: row.chain,
-        appended_lsn: lsn,
-        snapshot_lsn: 0,
+        tail: Tail::new(lsn),
         durable_lsn: lsn,
-        queue: VecDeque::new(),
         in_flight: None,
         snapshot: None,
         snapshot_finished: false,
-        snapshot_state: SnapshotState::None,
         health: Health::Ok,
-        notes: Vec::new(),
     };
     Ok((RemoteJournal { store: store.clone(), inner: RefCell::new(inner) }, recovery))
 }
 
 impl Inner {
     fn send(&mut self, most: usize, now_ms: u64, latency_ms: u64, fate: Fate) {
-        let Some(first) = self.queue.pop_front() else { return };
-        let (mut bytes, mut last_lsn, mut time_ms) = (first.bytes, first.last_lsn, first.time_ms);
-        for _ in 1..most {
-            // None straddles a snapshot.
-            if last_lsn == self.snapshot_lsn {
-                break;
-            }
-            let Some(next) = self.queue.pop_front() else { break };
-            bytes.extend_from_slice(&next.bytes);
-            (last_lsn, time_ms) = (next.last_lsn, next.time_ms);
-        }
+        let Some(Batch { bytes, last_lsn, time_ms, .. }) = self.tail.next_run(most) else { return };
         let chain = chain_of(self.chain, self.term, last_lsn, &bytes);
         let row = Row { term: self.term, chain, base_lsn: self.durable_lsn, last_lsn, time_ms, bytes };
         let due_ms = now_ms + latency_ms;
@@ -214,12 +196,12 @@ impl Inner {
     fn arrive(&mut self, tables: &mut Tables, latency_ms: u64) {
         let Some(mut sent) = self.in_flight.take() else { return };
         if sent.fate == Fate::UntoldLost {
-            self.notes.push("fault remote append ambiguous, lost");
+            self.tail.notes.push("fault remote append ambiguous, lost");
             return self.send_again(sent, latency_ms);
         }
         let result = tables.append(sent.seq, self.chain, &sent.row);
         if sent.fate == Fate::UntoldDone {
-            self.notes.push("fault remote append ambiguous, applied");
+            self.tail.notes.push("fault remote append ambiguous, applied");
             sent.resent = true;
             return self.send_again(sent, latency_ms);
         }
@@ -229,9 +211,9 @@ impl Inner {
                 self.health = Health::Ok;
             }
             Err(by_term) => {
-                self.notes.push("fault remote fenced");
+                self.tail.notes.push("fault remote fenced");
                 self.health = Health::Fenced { by_term };
-                self.queue.clear();
+                self.tail.queue.clear();
             }
         }
     }
@@ -247,11 +229,9 @@ impl Inner {
         let durable = self.durable_lsn;
         let ready = self.snapshot_finished && self.health.is_alive();
         let Some(stored) = self.snapshot.take_if(|it| ready && it.lsn <= durable) else { return };
-        self.notes.push("snapshot published");
         self.snapshot_finished = false;
         let lsn = stored.lsn;
-        self.snapshot_state =
-            SnapshotState::Done { lsn, file_bytes: stored.pieces.iter().map(|p| p.len() as u64).sum() };
+        self.tail.published(lsn, stored.pieces.iter().map(|piece| piece.len() as u64).sum());
         tables.snapshot = Some(stored);
         tables.statements += 1;
         // The last row stays: the next append compares with it.
@@ -284,7 +264,7 @@ impl Backend for RemoteJournal {
     fn settle(&self, now_ms: u64) {
         let inner = &mut *self.inner.borrow_mut();
         let tables = &mut *self.store.0.borrow_mut();
-        while inner.health.is_alive() && (inner.in_flight.is_some() || !inner.queue.is_empty()) {
+        while inner.health.is_alive() && (inner.in_flight.is_some() || !inner.tail.queue.is_empty()) {
             if inner.in_flight.is_none() {
                 inner.send(usize::MAX, now_ms, 1, Fate::Told);
             }
@@ -320,22 +300,14 @@ impl Backend for RemoteJournal {
     }
 
     fn take_notes(&self) -> Vec<&'static str> {
-        std::mem::take(&mut self.inner.borrow_mut().notes)
+        std::mem::take(&mut self.inner.borrow_mut().tail.notes)
     }
 }
 
 impl Journal for RemoteJournal {
     fn append(&self, batch: Batch) -> Result<(), AppendError> {
         let inner = &mut *self.inner.borrow_mut();
-        if !inner.health.is_alive() {
-            return Err(AppendError::Stopped(inner.health.clone()));
-        }
-        if batch.last_lsn <= inner.appended_lsn {
-            return Err(AppendError::OutOfOrder { previous_lsn: inner.appended_lsn, lsn: batch.last_lsn });
-        }
-        inner.appended_lsn = batch.last_lsn;
-        inner.queue.push_back(batch);
-        Ok(())
+        inner.tail.append(batch, inner.health.clone())
     }
 
     fn progress(&self) -> Progress {
@@ -352,26 +324,16 @@ impl Journal for RemoteJournal {
     }
 
     fn queued_bytes(&self) -> u64 {
-        self.inner.borrow().queue.iter().map(|batch| batch.bytes.len() as u64).sum()
+        self.inner.borrow().tail.queued_bytes()
     }
 
     fn hasten(&self, _: u64) {}
 
     fn snapshot_begin(&self, lsn: u64, time_ms: u64) -> Result<(), SnapshotError> {
         let inner = &mut *self.inner.borrow_mut();
-        if inner.snapshot.is_some() {
-            return Err(SnapshotError::Busy);
-        }
-        if !inner.health.is_alive() {
-            return Err(SnapshotError::Stopped(inner.health.clone()));
-        }
-        if lsn != inner.appended_lsn {
-            return Err(SnapshotError::NotAtEnd { last_lsn: inner.appended_lsn, lsn });
-        }
-        inner.snapshot = Some(Stored { lsn, time_ms, pieces: Vec::new() });
-        inner.snapshot_lsn = lsn;
+        let stored = || Ok(Stored { lsn, time_ms, pieces: Vec::new() });
+        inner.tail.snapshot_begin(&mut inner.snapshot, lsn, inner.health.clone(), stored)?;
         inner.snapshot_finished = false;
-        inner.snapshot_state = SnapshotState::Writing { lsn, queued_bytes: 0 };
         Ok(())
     }
 
@@ -396,7 +358,7 @@ impl Journal for RemoteJournal {
     }
 
     fn snapshot_state(&self) -> SnapshotState {
-        self.inner.borrow().snapshot_state.clone()
+        self.inner.borrow().tail.snapshot.clone()
     }
 
     fn trim(&self) {}

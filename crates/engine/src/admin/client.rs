@@ -1,10 +1,10 @@
 //! CLIENT: what connections are called, who they are, and how they behave.
 
-use sessile_command::{ArgsExt, Arity, Docs, Error, Flags, Outcome, is};
+use sessile_command::{Acl, ArgsExt, Arity, Docs, Error, Flags, Outcome, is};
 use sessile_resp::{Args, Proto, Reply};
 
+use super::ADMIN;
 use super::connection::check_name;
-use super::{ADMIN, entry};
 use crate::engine::Engine;
 use crate::session::{ConnId, ReplyMode, Session};
 use crate::table::{SessionCommand, SessionFn, SessionRun};
@@ -21,11 +21,11 @@ const fn sub(
     run: SessionFn,
 ) -> SessionCommand {
     let docs = Docs { summary, syntax, since, group: "connection", complexity: "O(1)" };
-    entry(name, arity, flags, docs, SessionRun::Do(run))
+    SessionCommand::new(name, arity, flags, docs, SessionRun::Do(run)).acl(Acl::CONNECTION)
 }
 
 /// This file's entries.
-pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
+pub(crate) static COMMANDS: &[SessionCommand] = &[SessionCommand::new(
     "client",
     Arity::AtLeast(2),
     Flags::NONE,
@@ -62,9 +62,15 @@ static SUBCOMMANDS: &[SessionCommand] = &[
             Ok(())
         },
     ),
-    sub("help", Arity::Exactly(2), PLAIN, "Lists the subcommands.", "", "5.0.0", |_, _, _, out| {
-        super::help(out, "CLIENT", HELP)
-    }),
+    sub(
+        "help",
+        Arity::Exactly(2),
+        Flags::LOADING.and(Flags::STALE),
+        "Lists the subcommands.",
+        "",
+        "5.0.0",
+        |_, _, _, out| super::help(out, "CLIENT", HELP),
+    ),
     sub("id", Arity::Exactly(2), PLAIN, "Gives the connection's id.", "", "5.0.0", |engine, conn, _, out| {
         out.int(engine.session_mut(conn).id as i64);
         Ok(())

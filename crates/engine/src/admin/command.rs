@@ -4,7 +4,7 @@ mod docs;
 mod info;
 mod specs;
 
-use sessile_command::{Acl, Arity, Command, Docs, Error, Flags, Keys, Outcome, Run, is};
+use sessile_command::{Acl, Arity, Command, Docs, Error, Flags, Keys, Outcome, is};
 use sessile_resp::{Args, Reply};
 use sessile_values::glob;
 
@@ -15,16 +15,7 @@ use crate::table::{Entry, SessionCommand, SessionRun, Table};
 const PLAIN: Flags = Flags::LOADING.and(Flags::STALE);
 
 const fn entry(name: &'static str, arity: Arity, docs: Docs, run: SessionRun) -> SessionCommand {
-    let command = Command {
-        name,
-        arity,
-        keys: Keys::None,
-        acl: Acl::CONNECTION,
-        flags: PLAIN,
-        docs,
-        run: Run::Session,
-    };
-    SessionCommand { command, run, runs_in_multi: false, runs_subscribed: false }
+    SessionCommand::new(name, arity, PLAIN, docs, run).acl(Acl::CONNECTION)
 }
 
 const fn text(summary: &'static str, syntax: &'static str, since: &'static str) -> Docs {

@@ -5,13 +5,13 @@ use sessile_config::{Asker, Flags as DirectiveFlags, directives, table as names}
 use sessile_resp::{Args, Reply};
 use sessile_values::glob;
 
-use super::{ADMIN, docs, entry};
+use super::{ADMIN, docs};
 use crate::engine::{Action, Engine};
 use crate::session::ConnId;
 use crate::table::{SessionCommand, SessionRun};
 
 /// This file's entries.
-pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
+pub(crate) static COMMANDS: &[SessionCommand] = &[SessionCommand::new(
     "config",
     Arity::AtLeast(2),
     Flags::NONE,
@@ -20,14 +20,14 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
 )];
 
 static SUBCOMMANDS: &[SessionCommand] = &[
-    entry(
+    SessionCommand::new(
         "get",
         Arity::AtLeast(3),
         ADMIN,
         docs("Gives directives.", "parameter [parameter ...]", "2.0.0"),
         SessionRun::Do(get),
     ),
-    entry(
+    SessionCommand::new(
         "help",
         Arity::Exactly(2),
         Flags::LOADING.and(Flags::STALE),
@@ -49,7 +49,7 @@ static SUBCOMMANDS: &[SessionCommand] = &[
             )
         }),
     ),
-    entry(
+    SessionCommand::new(
         "resetstat",
         Arity::Exactly(2),
         ADMIN,
@@ -62,14 +62,14 @@ static SUBCOMMANDS: &[SessionCommand] = &[
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "rewrite",
         Arity::Exactly(2),
         ADMIN,
         docs("Writes the directives into the configuration file.", "", "2.8.0"),
         SessionRun::Do(rewrite),
     ),
-    entry(
+    SessionCommand::new(
         "set",
         Arity::AtLeast(4),
         ADMIN,

@@ -1,6 +1,6 @@
 //! Commands about the connection itself: PING, ECHO, HELLO, AUTH, SELECT, RESET, QUIT.
 
-use sessile_command::{Acl, ArgsExt, Arity, Command, Docs, Error, Flags, Keys, Outcome, Run, is};
+use sessile_command::{Acl, ArgsExt, Arity, Docs, Error, Flags, Outcome, is};
 use sessile_resp::{Args, Proto, Reply};
 
 use crate::engine::Engine;
@@ -21,9 +21,7 @@ const fn entry(
     run: SessionRun,
 ) -> SessionCommand {
     let docs = Docs { summary, syntax, since, group: "connection", complexity: "O(1)" };
-    let command =
-        Command { name, arity, keys: Keys::None, acl: Acl::CONNECTION, flags, docs, run: Run::Session };
-    SessionCommand { command, run, runs_in_multi: false, runs_subscribed: false }
+    SessionCommand::new(name, arity, flags, docs, run).acl(Acl::CONNECTION)
 }
 
 const ALWAYS: Flags = Flags::NO_SCRIPT
@@ -65,44 +63,22 @@ pub(super) static COMMANDS: &[SessionCommand] = &[
         "6.0.0",
         SessionRun::Do(hello),
     ),
-    SessionCommand {
-        runs_subscribed: true,
-        ..entry(
-            "ping",
-            Arity::AtLeast(1),
-            Flags::FAST,
-            "Answers.",
-            "[message]",
-            "1.0.0",
-            SessionRun::Do(ping),
-        )
-    },
-    SessionCommand {
-        runs_in_multi: true,
-        runs_subscribed: true,
-        ..entry(
-            "quit",
-            Arity::AtLeast(1),
-            ALWAYS,
-            "Closes the connection.",
-            "",
-            "1.0.0",
-            SessionRun::Do(quit),
-        )
-    },
-    SessionCommand {
-        runs_in_multi: true,
-        runs_subscribed: true,
-        ..entry(
-            "reset",
-            Arity::Exactly(1),
-            ALWAYS,
-            "Makes the connection like new.",
-            "",
-            "6.2.0",
-            SessionRun::Do(reset),
-        )
-    },
+    entry("ping", Arity::AtLeast(1), Flags::FAST, "Answers.", "[message]", "1.0.0", SessionRun::Do(ping))
+        .subscribed(),
+    entry("quit", Arity::AtLeast(1), ALWAYS, "Closes the connection.", "", "1.0.0", SessionRun::Do(quit))
+        .in_multi()
+        .subscribed(),
+    entry(
+        "reset",
+        Arity::Exactly(1),
+        ALWAYS,
+        "Makes the connection like new.",
+        "",
+        "6.2.0",
+        SessionRun::Do(reset),
+    )
+    .in_multi()
+    .subscribed(),
     entry(
         "select",
         Arity::Exactly(2),

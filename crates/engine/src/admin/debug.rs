@@ -5,13 +5,13 @@ use sessile_config::{ProtectedAction, table as names};
 use sessile_resp::{Args, Reply};
 use sessile_values::{digits, glob};
 
-use super::{ADMIN, docs, entry};
+use super::{ADMIN, docs};
 use crate::engine::Engine;
 use crate::session::{Awaited, ConnId, Waiting};
 use crate::table::{SessionCommand, SessionFn, SessionRun};
 
 /// This file's entries.
-pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
+pub(crate) static COMMANDS: &[SessionCommand] = &[SessionCommand::new(
     "debug",
     Arity::AtLeast(2),
     ADMIN,
@@ -26,8 +26,10 @@ const fn sub(
     syntax: &'static str,
     run: SessionFn,
 ) -> SessionCommand {
-    entry(name, arity, ADMIN, docs(summary, syntax, "1.0.0"), SessionRun::Do(run))
+    SessionCommand::new(name, arity, ADMIN, docs(summary, syntax, "1.0.0"), SessionRun::Do(run))
 }
+
+const SECOND: Keys = Keys::Range { first: 2, last: 2, step: 1 };
 
 static SUBCOMMANDS: &[SessionCommand] = &[
     sub("change-repl-id", Arity::Exactly(2), "Does nothing here.", "", accept),
@@ -35,7 +37,7 @@ static SUBCOMMANDS: &[SessionCommand] = &[
     sub("digest-value", Arity::AtLeast(2), "Gives digests of values.", "key [key ...]", digest_value),
     sub("jmap", Arity::Exactly(2), "Does nothing here.", "", accept),
     sub("log", Arity::Exactly(3), "Does nothing here.", "message", accept),
-    object_entry(),
+    sub("object", Arity::AtLeast(3), "Describes a key's value.", "key", object).keys(SECOND),
     sub(
         "quicklist-packed-threshold",
         Arity::Exactly(3),
@@ -77,12 +79,6 @@ static SUBCOMMANDS: &[SessionCommand] = &[
         },
     ),
 ];
-
-const fn object_entry() -> SessionCommand {
-    let mut it = sub("object", Arity::AtLeast(3), "Describes a key's value.", "key", object);
-    it.command.keys = Keys::Range { first: 2, last: 2, step: 1 };
-    it
-}
 
 fn allowed(engine: &Engine, conn: ConnId) -> Outcome {
     let allowed = match engine.config.choice(names::ENABLE_DEBUG_COMMAND) {

@@ -2,25 +2,26 @@
 
 use std::fmt::Write;
 
-use sessile_command::{Arity, Flags, Outcome, WaitFor};
+use sessile_command::{Acl, Arity, Flags, Outcome, WaitFor};
 use sessile_config::{AppendFsync, MaxmemoryPolicy, table as names};
 use sessile_keyspace::Durability;
 use sessile_resp::{Args, Reply};
 
-use super::{REDIS_VERSION, Stage, docs, entry};
+use super::{REDIS_VERSION, Stage, docs};
 use crate::engine::{Engine, JournalState};
 use crate::session::ConnId;
 use crate::stats::SystemFacts;
 use crate::table::{SessionCommand, SessionRun};
 
 /// This file's entries.
-pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
+pub(crate) static COMMANDS: &[SessionCommand] = &[SessionCommand::new(
     "info",
     Arity::AtLeast(1),
     Flags::LOADING.and(Flags::STALE),
     docs("Describes the node.", "[section [section ...]]", "1.0.0"),
     SessionRun::Do(info),
-)];
+)
+.acl(Acl::DANGEROUS)];
 
 type Section = (&'static str, &'static str, fn(&mut Engine, &mut String), bool);
 

@@ -3,14 +3,14 @@
 use sessile_command::{Arity, Flags, Outcome};
 use sessile_resp::{Args, Reply};
 
-use super::{ADMIN, docs, entry};
+use super::{ADMIN, docs};
 use crate::engine::Engine;
 use crate::session::ConnId;
 use crate::stats::CommandStats;
 use crate::table::{Entry, SessionCommand, SessionRun};
 
 /// This file's entries.
-pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
+pub(crate) static COMMANDS: &[SessionCommand] = &[SessionCommand::new(
     "latency",
     Arity::AtLeast(2),
     Flags::NONE,
@@ -19,7 +19,7 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
 )];
 
 static SUBCOMMANDS: &[SessionCommand] = &[
-    entry(
+    SessionCommand::new(
         "help",
         Arity::Exactly(2),
         Flags::LOADING.and(Flags::STALE),
@@ -41,28 +41,28 @@ static SUBCOMMANDS: &[SessionCommand] = &[
             )
         }),
     ),
-    entry(
+    SessionCommand::new(
         "histogram",
         Arity::AtLeast(2),
         ADMIN,
         docs("Gives how long commands took.", "[command [command ...]]", "7.0.0"),
         SessionRun::Do(histogram),
     ),
-    entry(
+    SessionCommand::new(
         "history",
         Arity::Exactly(3),
         ADMIN,
         docs("Gives an event's samples.", "event", "2.8.13"),
         SessionRun::Do(history),
     ),
-    entry(
+    SessionCommand::new(
         "latest",
         Arity::Exactly(2),
         ADMIN,
         docs("Gives the newest sample of every event.", "", "2.8.13"),
         SessionRun::Do(latest),
     ),
-    entry(
+    SessionCommand::new(
         "reset",
         Arity::AtLeast(2),
         ADMIN,

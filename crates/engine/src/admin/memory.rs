@@ -3,13 +3,13 @@
 use sessile_command::{ArgsExt, Arity, Error, Flags, Frame, Keys, Outcome, ReadCx, is};
 use sessile_resp::{Args, Reply};
 
-use super::{docs, entry};
+use super::docs;
 use crate::engine::{Action, Engine};
 use crate::session::ConnId;
 use crate::table::{SessionCommand, SessionRun};
 
 /// This file's entries.
-pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
+pub(crate) static COMMANDS: &[SessionCommand] = &[SessionCommand::new(
     "memory",
     Arity::AtLeast(2),
     Flags::NONE,
@@ -17,20 +17,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
     SessionRun::Container(SUBCOMMANDS),
 )];
 
-const fn usage_entry() -> SessionCommand {
-    let mut it = entry(
-        "usage",
-        Arity::AtLeast(3),
-        Flags::NONE,
-        docs("Gives the bytes that a key takes.", "key [SAMPLES count]", "4.0.0"),
-        SessionRun::Do(usage),
-    );
-    it.command.keys = Keys::Range { first: 2, last: 2, step: 1 };
-    it
-}
-
 static SUBCOMMANDS: &[SessionCommand] = &[
-    entry(
+    SessionCommand::new(
         "doctor",
         Arity::Exactly(2),
         Flags::NONE,
@@ -40,7 +28,7 @@ static SUBCOMMANDS: &[SessionCommand] = &[
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "help",
         Arity::Exactly(2),
         Flags::LOADING.and(Flags::STALE),
@@ -65,7 +53,7 @@ static SUBCOMMANDS: &[SessionCommand] = &[
             )
         }),
     ),
-    entry(
+    SessionCommand::new(
         "malloc-stats",
         Arity::Exactly(2),
         Flags::NONE,
@@ -76,7 +64,7 @@ static SUBCOMMANDS: &[SessionCommand] = &[
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "purge",
         Arity::Exactly(2),
         Flags::NONE,
@@ -87,14 +75,21 @@ static SUBCOMMANDS: &[SessionCommand] = &[
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "stats",
         Arity::Exactly(2),
         Flags::NONE,
         docs("Shows what takes memory, in bytes.", "", "4.0.0"),
         SessionRun::Do(stats),
     ),
-    usage_entry(),
+    SessionCommand::new(
+        "usage",
+        Arity::AtLeast(3),
+        Flags::NONE,
+        docs("Gives the bytes that a key takes.", "key [SAMPLES count]", "4.0.0"),
+        SessionRun::Do(usage),
+    )
+    .keys(Keys::Range { first: 2, last: 2, step: 1 }),
 ];
 
 fn usage(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {

@@ -15,10 +15,10 @@ mod slowlog;
 pub use connection::REDIS_VERSION;
 pub use save::{FileKind, Stage, Writing};
 
-use sessile_command::{Acl, Arity, Command, Docs, Error, Flags, Keys, Outcome, Run};
+use sessile_command::{Docs, Error, Flags, Outcome};
 use sessile_resp::{Args, Reply};
 
-use crate::table::{SessionCommand, SessionRun};
+use crate::table::SessionCommand;
 
 /// Every session command of the engine, by family.
 const FAMILIES: &[&[SessionCommand]] = &[
@@ -37,18 +37,6 @@ const FAMILIES: &[&[SessionCommand]] = &[
     crate::transaction::COMMANDS,
     crate::pubsub::COMMANDS,
 ];
-
-/// A session command of an admin family; see [`crate::table::SessionCommand`].
-pub(crate) const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    docs: Docs,
-    run: SessionRun,
-) -> SessionCommand {
-    let command = Command { name, arity, keys: Keys::None, acl: Acl::NONE, flags, docs, run: Run::Session };
-    SessionCommand { command, run, runs_in_multi: false, runs_subscribed: false }
-}
 
 /// Documentation of a command in the `server` group.
 pub(crate) const fn docs(summary: &'static str, syntax: &'static str, since: &'static str) -> Docs {

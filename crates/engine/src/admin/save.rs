@@ -1,34 +1,34 @@
 //! Files written beside the running commands: SAVE, BGSAVE and LASTSAVE for `dump.rdb`, BGREWRITEAOF for the journal's
 //! snapshot. Commands only ask; the server writes, one file at a time, and tells how it went.
 
-use sessile_command::{Arity, Error, Flags, Outcome, is};
+use sessile_command::{Acl, Arity, Error, Flags, Outcome, is};
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, Reply};
 
-use super::{docs, entry};
+use super::docs;
 use crate::engine::Engine;
 use crate::session::{Awaited, ConnId, Waiting};
 use crate::table::{SessionCommand, SessionRun};
 
-const SAVES: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
+const SAVES: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::NO_ASYNC_LOADING);
 
 /// This file's entries.
 pub(crate) static COMMANDS: &[SessionCommand] = &[
-    entry(
+    SessionCommand::new(
         "bgrewriteaof",
         Arity::Exactly(1),
         SAVES,
         docs("Writes a snapshot of the journal.", "", "1.0.0"),
         SessionRun::Do(bgrewriteaof),
     ),
-    entry(
+    SessionCommand::new(
         "bgsave",
         Arity::AtLeast(1),
         SAVES,
         docs("Writes dump.rdb beside the running commands.", "[SCHEDULE]", "1.0.0"),
         SessionRun::Do(bgsave),
     ),
-    entry(
+    SessionCommand::new(
         "lastsave",
         Arity::Exactly(1),
         Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
@@ -37,8 +37,9 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             out.int(engine.server.dump.ended_s as i64);
             Ok(())
         }),
-    ),
-    entry(
+    )
+    .acl(Acl::ADMIN.and(Acl::DANGEROUS)),
+    SessionCommand::new(
         "save",
         Arity::Exactly(1),
         SAVES.and(Flags::NO_MULTI),

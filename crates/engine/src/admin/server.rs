@@ -1,10 +1,10 @@
 //! The node: TIME, SHUTDOWN, ROLE, WAIT and WAITAOF, MONITOR, LOLWUT.
 
-use sessile_command::{ArgsExt, Arity, Error, Flags, Outcome, is};
+use sessile_command::{Acl, ArgsExt, Arity, Error, Flags, Outcome, is};
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, Reply};
 
-use super::{ADMIN, docs, entry};
+use super::{ADMIN, docs};
 use crate::engine::{Action, Engine};
 use crate::session::{Awaited, ConnId, Waiting};
 use crate::table::{SessionCommand, SessionRun};
@@ -13,7 +13,7 @@ const PLAIN: Flags = Flags::LOADING.and(Flags::STALE).and(Flags::FAST);
 
 /// This file's entries.
 pub(crate) static COMMANDS: &[SessionCommand] = &[
-    entry(
+    SessionCommand::new(
         "lolwut",
         Arity::AtLeast(1),
         Flags::FAST,
@@ -27,19 +27,22 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "monitor",
         Arity::Exactly(1),
-        ADMIN.and(Flags::NO_MULTI),
+        ADMIN,
         docs("Shows every command that runs.", "", "1.0.0"),
         SessionRun::Do(|engine, conn, _, out| {
+            if engine.session_mut(conn).in_exec {
+                return Err(Error::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+            }
             engine.session_mut(conn).monitor = true;
             engine.monitors.insert(conn);
             out.ok();
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "role",
         Arity::Exactly(1),
         PLAIN.and(Flags::NO_SCRIPT),
@@ -51,8 +54,9 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             out.array(0);
             Ok(())
         }),
-    ),
-    entry(
+    )
+    .acl(Acl::ADMIN.and(Acl::DANGEROUS)),
+    SessionCommand::new(
         "shutdown",
         Arity::AtLeast(1),
         ADMIN.and(Flags::NO_MULTI).and(Flags::ALLOW_BUSY),
@@ -63,7 +67,7 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
         ),
         SessionRun::Do(shutdown),
     ),
-    entry(
+    SessionCommand::new(
         "time",
         Arity::Exactly(1),
         PLAIN,
@@ -78,14 +82,15 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "wait",
         Arity::Exactly(3),
         Flags::NO_SCRIPT,
         docs("Waits for replicas; there are none.", "numreplicas timeout:integer", "3.0.0"),
         SessionRun::Do(wait),
-    ),
-    entry(
+    )
+    .acl(Acl::CONNECTION),
+    SessionCommand::new(
         "waitaof",
         Arity::Exactly(4),
         Flags::NO_SCRIPT,
@@ -95,7 +100,8 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
             "7.2.0",
         ),
         SessionRun::Do(waitaof),
-    ),
+    )
+    .acl(Acl::CONNECTION),
 ];
 
 fn shutdown(engine: &mut Engine, conn: ConnId, args: Args<'_>, _: &mut Reply<'_>) -> Outcome {

@@ -3,13 +3,13 @@
 use sessile_command::{ArgsExt, Arity, Error, Flags, Outcome};
 use sessile_resp::{Args, Reply};
 
-use super::{ADMIN, docs, entry};
+use super::docs;
 use crate::engine::Engine;
 use crate::session::ConnId;
 use crate::table::{SessionCommand, SessionRun};
 
 /// This file's entries.
-pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
+pub(crate) static COMMANDS: &[SessionCommand] = &[SessionCommand::new(
     "slowlog",
     Arity::AtLeast(2),
     Flags::NONE,
@@ -17,15 +17,18 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[entry(
     SessionRun::Container(SUBCOMMANDS),
 )];
 
+/// As other commands for operators, and scripts may call them.
+const OPERATORS: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
+
 static SUBCOMMANDS: &[SessionCommand] = &[
-    entry(
+    SessionCommand::new(
         "get",
         Arity::AtLeast(2),
-        ADMIN,
+        OPERATORS,
         docs("Gives the newest lines.", "[count]", "2.2.12"),
         SessionRun::Do(get),
     ),
-    entry(
+    SessionCommand::new(
         "help",
         Arity::Exactly(2),
         Flags::LOADING.and(Flags::STALE),
@@ -48,20 +51,20 @@ static SUBCOMMANDS: &[SessionCommand] = &[
             )
         }),
     ),
-    entry(
+    SessionCommand::new(
         "len",
         Arity::Exactly(2),
-        ADMIN,
+        OPERATORS,
         docs("Gives the number of lines.", "", "2.2.12"),
         SessionRun::Do(|engine, _, _, out| {
             out.int(engine.stats.slow.len() as i64);
             Ok(())
         }),
     ),
-    entry(
+    SessionCommand::new(
         "reset",
         Arity::Exactly(2),
-        ADMIN,
+        OPERATORS,
         docs("Drops all lines.", "", "2.2.12"),
         SessionRun::Do(|engine, _, _, out| {
             engine.stats.slow.clear();
