@@ -104,8 +104,9 @@ pub struct Engine {
     pub(crate) scripts: Option<ScriptHost>,
     /// A script that is suspended because it runs past its time.
     pub(crate) running: Option<Running>,
-    /// Lines that scripts wrote, with Redis' level 0 to 3.
+    /// Lines for the log, with Redis' level 0 to 3: what scripts wrote, who was cut off.
     pub(crate) log: Vec<(i64, String)>,
+    pub(crate) cut_offs: crate::cut_offs::CutOffs,
     /// Nothing runs any more: the node stops once `dump.rdb` is written.
     pub(crate) stopping: bool,
     /// CLIENT PAUSE: until when, and whether only writes wait.
@@ -161,6 +162,7 @@ impl Engine {
             scripts: Some(ScriptHost::new(sessile_script::Options::default())),
             running: None,
             log: Vec::new(),
+            cut_offs: crate::cut_offs::CutOffs::default(),
             stopping: false,
             paused_until_ms: 0,
             paused_writes_only: false,
@@ -296,7 +298,7 @@ impl Engine {
         self.txn.finished_bytes()
     }
 
-    /// Lines that scripts wrote with `redis.log`, with Redis' level 0 to 3.
+    /// Lines for the log, with Redis' level 0 to 3.
     pub fn take_log(&mut self) -> Vec<(i64, String)> {
         std::mem::take(&mut self.log)
     }
@@ -368,10 +370,13 @@ impl Engine {
         self.stats.connections += 1;
         if self.connected >= self.settings.maxclients {
             self.stats.rejected += 1;
+            let why = format!("{} clients are connected, as many as `maxclients` allows", self.connected);
+            self.note_refusal(&peer.addr, &why);
             return Err(b"-ERR max number of clients reached\r\n");
         }
         if self.settings.protected && !peer.loopback && !peer.unix {
             self.stats.rejected += 1;
+            self.note_refusal(&peer.addr, "protected mode takes none from other machines without a password");
             return Err(crate::settings::PROTECTED_MODE_REPLY);
         }
         let id = self.next_client_id;

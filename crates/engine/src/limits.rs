@@ -16,9 +16,10 @@ impl Engine {
     pub(crate) fn limit_input(&mut self, conn: ConnId) {
         let limit = self.settings.input_limit_bytes;
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
-        if session.input.len() as u64 > limit {
-            session.killed = true;
+        let len = session.input.len();
+        if len as u64 > limit && !std::mem::replace(&mut session.killed, true) {
             self.stats.input_limit_closed += 1;
+            self.note_cut_off(conn, &format!("{len} bytes of input are above `client-query-buffer-limit`"));
             self.mark_ready(conn);
         }
     }
@@ -36,9 +37,28 @@ impl Engine {
             session.soft_since_ms = now_ms.max(1);
         }
         let too_long = over_soft && now_ms - session.soft_since_ms > limit.soft_seconds * 1000;
-        if (limit.hard_bytes > 0 && len > limit.hard_bytes) || too_long {
-            session.killed = true;
+        let too_much = limit.hard_bytes > 0 && len > limit.hard_bytes;
+        if too_much || too_long {
+            self.cut_off_output(conn, len, if too_much { "hard" } else { "soft" });
+        }
+    }
+
+    /// The hard limit of a connection's output.
+    pub(crate) fn output_hard_bytes(&self, conn: ConnId) -> u64 {
+        let class = self.session(conn).map_or(0, |session| session.class() as usize);
+        let hard_bytes = self.settings.output_limits[class].hard_bytes;
+        if hard_bytes == 0 { u64::MAX } else { hard_bytes }
+    }
+
+    /// Closes a connection for its output, `len` bytes.
+    pub(crate) fn cut_off_output(&mut self, conn: ConnId, len: u64, which: &str) {
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        if !std::mem::replace(&mut session.killed, true) {
             self.stats.output_limit_closed += 1;
+            let why = format!(
+                "{len} bytes of output wait for it, above the {which} limit of `client-output-buffer-limit`"
+            );
+            self.note_cut_off(conn, &why);
             self.mark_ready(conn);
         }
     }

@@ -403,7 +403,7 @@ impl Host for View<'_> {
     }
 
     fn log(&mut self, level: i64, message: &[u8]) {
-        self.engine.log.push((level, String::from_utf8_lossy(message).into_owned()));
+        self.engine.log.push((level, format!("script: {}", String::from_utf8_lossy(message))));
     }
 
     fn interrupt(&mut self) -> Interrupt {

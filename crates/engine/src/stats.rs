@@ -69,6 +69,8 @@ pub(crate) type RewriteConfig = fn(&str, &Config) -> Result<(), String>;
 pub struct ServerFacts {
     /// CONFIG REWRITE.
     pub rewrite_config: RewriteConfig,
+    /// How many clients the system has descriptors for, if so many are asked for: at most as many.
+    pub room_for_clients: fn(usize) -> usize,
     /// TCP port.
     pub port: u16,
     /// The executable.
@@ -103,6 +105,7 @@ impl Default for ServerFacts {
     fn default() -> Self {
         Self {
             rewrite_config: |_, _| Err("this node writes no files".into()),
+            room_for_clients: |asked| asked,
             port: 0,
             executable: String::new(),
             config_file: String::new(),

@@ -163,6 +163,8 @@ fn exec(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
     engine.session_mut(conn).in_exec = true;
     let mut gate = Gate::OPEN;
     let mut buffer = Vec::new();
+    let hard_bytes = engine.output_hard_bytes(conn);
+    let mut reply_bytes = 0;
     for (entry, args) in &multi.queued {
         buffer.clear();
         engine.stats.commands += 1;
@@ -174,7 +176,13 @@ fn exec(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
         let now_us = (engine.stopwatch_us)();
         engine.note_time(conn, entry, args.as_args(), now_us - began_us, &ended);
         gate = gate.and(seen);
-        out.raw(&buffer);
+        reply_bytes += buffer.len() as u64;
+        if reply_bytes <= hard_bytes {
+            out.raw(&buffer);
+        } else {
+            // The transaction goes on to its end; its client will not hear of it.
+            engine.cut_off_output(conn, reply_bytes, "hard");
+        }
     }
     engine.session_mut(conn).in_exec = false;
     engine.session_gate = engine.session_gate.and(gate);

@@ -58,9 +58,9 @@ pub(crate) fn carry_out(shard: &Shard) {
     };
     for (level, line) in lines {
         match level {
-            0 | 1 => tracing::debug!("script: {line}"),
-            2 => tracing::info!("script: {line}"),
-            _ => tracing::warn!("script: {line}"),
+            0 | 1 => tracing::debug!("{line}"),
+            2 => tracing::info!("{line}"),
+            _ => tracing::warn!("{line}"),
         }
     }
     for action in actions {

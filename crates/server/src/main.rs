@@ -5,6 +5,7 @@
 mod background;
 mod clock;
 mod connection;
+mod descriptors;
 mod dump_file;
 mod dump_writer;
 mod journal_link;

@@ -1,7 +1,7 @@
 //! CONFIG: directives at run time.
 
 use sessile_command::{Arity, Error, Flags, Outcome};
-use sessile_config::{Asker, Flags as DirectiveFlags, directives};
+use sessile_config::{Asker, Flags as DirectiveFlags, directives, table as names};
 use sessile_resp::{Args, Reply};
 use sessile_values::glob;
 
@@ -109,14 +109,34 @@ fn set(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -
         (2..args.len()).step_by(2).map(|at| (&args[at], &args[at + 1])).collect();
     let local = engine.session_mut(conn).peer.loopback;
     let asker = Asker { local, loading: false };
+    let before = engine.settings.maxclients;
     let changes =
         engine.config.set_all(&pairs, asker).map_err(|error| Error::text(format!("ERR {error}")))?;
+    check_maxclients(engine, before, asker)?;
     engine.reload_settings();
     for change in changes {
         engine.actions.push(Action::ConfigChanged(change.id.directive().name));
     }
     out.ok();
     Ok(())
+}
+
+/// Takes `maxclients` back if the system has no descriptors for so many.
+fn check_maxclients(engine: &mut Engine, before: usize, asker: Asker) -> Result<(), Error> {
+    let asked = engine.config.int(names::MAXCLIENTS) as usize;
+    let room = if asked > before { (engine.server.room_for_clients)(asked) } else { asked };
+    if room >= asked {
+        return Ok(());
+    }
+    engine
+        .config
+        .set(b"maxclients", before.to_string().as_bytes(), asker)
+        .map_err(|error| Error::text(format!("ERR {error}")))?;
+    engine.reload_settings();
+    Err(Error::text(format!(
+        "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to \
+         handle the specified number of clients, try with {room}"
+    )))
 }
 
 fn rewrite(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Outcome {
