@@ -285,7 +285,8 @@ fn byte_range(start: i64, end: i64, len: usize) -> Option<(usize, usize)> {
     }
     let from_back = |i: i64| if i < 0 { (len + i).max(0) } else { i };
     let (start, end) = (from_back(start), from_back(end).min(len - 1));
-    (start <= end && len > 0).then_some((start as usize, end as usize + 1))
+    // The end of what is empty is -1, so it is looked at only behind the comparison.
+    (start <= end && len > 0).then(|| (start as usize, end as usize + 1))
 }
 
 /// SET's conditions and options.

@@ -14,6 +14,8 @@ const REQUESTS_A_TURN: usize = 1024;
 /// Connections that were held up and have their turn when another one is fed; the others have theirs in the next turn of
 /// the background, which the server hastens.
 const RESUMED_A_FEED: usize = 4;
+/// Output that is looked at between the requests of a pipeline; below it the end of the turn is soon enough.
+const OUTPUT_WATCHED_BYTES: usize = 256 * 1024;
 
 /// How a command ended.
 pub(crate) enum Ended {
@@ -119,6 +121,10 @@ impl Engine {
                     }
                     used += len;
                     parser.reset();
+                    // A few requests may ask for more than all memory.
+                    if self.session(conn).is_some_and(|s| s.output.len() > OUTPUT_WATCHED_BYTES) {
+                        self.limit_output(conn);
+                    }
                 }
                 Ok(None) => return used,
                 Err(error) => {
@@ -135,8 +141,10 @@ impl Engine {
     #[cold]
     fn refuse_input(&mut self, conn: ConnId, error: &ProtocolError) {
         self.stats.protocol_errors += 1;
+        let message = error.message();
+        self.note_hang_up(conn, &String::from_utf8_lossy(&message));
         let mut reply = b"-ERR ".to_vec();
-        reply.extend_from_slice(&error.message());
+        reply.extend_from_slice(&message);
         reply.extend_from_slice(b"\r\n");
         let session = self.session_mut(conn);
         session.output.push(&reply, Gate::OPEN, 0);

@@ -110,8 +110,9 @@ pub struct Engine {
     pub(crate) running: Option<Running>,
     /// The time that stands still for its transaction: no key goes away half way through.
     pub(crate) standing_ms: Option<u64>,
-    /// Lines that scripts wrote, with Redis' level 0 to 3.
+    /// Lines for the log, with Redis' level 0 to 3: what scripts wrote, who was cut off.
     pub(crate) log: Vec<(i64, String)>,
+    pub(crate) cut_offs: crate::cut_offs::CutOffs,
     /// What TIME said last, microseconds since the epoch.
     pub(crate) told_us: u64,
     /// Nothing runs any more: the node stops once `dump.rdb` is written.
@@ -173,6 +174,7 @@ impl Engine {
             standing_ms: None,
             log: Vec::new(),
             told_us: 0,
+            cut_offs: crate::cut_offs::CutOffs::default(),
             stopping: false,
             paused_until_ms: 0,
             paused_writes_only: false,
@@ -306,7 +308,7 @@ impl Engine {
         self.txn.finished_bytes()
     }
 
-    /// Lines that scripts wrote with `redis.log`, with Redis' level 0 to 3.
+    /// Lines for the log, with Redis' level 0 to 3.
     pub fn take_log(&mut self) -> Vec<(i64, String)> {
         std::mem::take(&mut self.log)
     }
@@ -392,10 +394,13 @@ impl Engine {
         self.stats.connections += 1;
         if self.connected >= self.settings.maxclients {
             self.stats.rejected += 1;
+            let why = format!("{} clients are connected, as many as `maxclients` allows", self.connected);
+            self.note_refusal(&peer.addr, &why);
             return Err(b"-ERR max number of clients reached\r\n");
         }
         if self.settings.protected && !peer.loopback && !peer.unix {
             self.stats.rejected += 1;
+            self.note_refusal(&peer.addr, "protected mode takes none from other machines without a password");
             return Err(crate::settings::PROTECTED_MODE_REPLY);
         }
         let id = self.next_client_id;

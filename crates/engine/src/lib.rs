@@ -6,6 +6,7 @@
 mod admin;
 mod blocking;
 mod clock;
+mod cut_offs;
 mod digest;
 mod dispatch;
 mod engine;

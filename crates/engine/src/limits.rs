@@ -23,12 +23,10 @@ impl Engine {
         self.stats.note_buffers(now_s, session.input.len(), session.output.len());
         // What MULTI queued has not run yet either.
         let queued = session.multi.as_ref().map_or(0, |multi| multi.bytes);
-        let bytes = (session.input.len() + queued) as u64;
-        if bytes > limit {
-            session.killed = true;
-            let who = format!("client {} at {}", session.id, session.peer.addr);
+        let len = session.input.len() + queued;
+        if len as u64 > limit && !std::mem::replace(&mut session.killed, true) {
             self.stats.input_limit_closed += 1;
-            self.warn(format!("closed {who}: {bytes} bytes of input, more than client-query-buffer-limit"));
+            self.note_cut_off(conn, &format!("{len} bytes of input are above `client-query-buffer-limit`"));
             self.mark_ready(conn);
         }
     }
@@ -48,20 +46,30 @@ impl Engine {
             session.soft_since_ms = now_ms.max(1);
         }
         let too_long = over_soft && now_ms - session.soft_since_ms > limit.soft_seconds * 1000;
-        if (limit.hard_bytes > 0 && len > limit.hard_bytes) || too_long {
-            session.killed = true;
-            let who = format!("client {} at {}", session.id, session.peer.addr);
-            self.stats.output_limit_closed += 1;
-            self.warn(format!(
-                "closed {who}: {len} bytes wait to be sent, beyond client-output-buffer-limit"
-            ));
-            self.mark_ready(conn);
+        let too_much = limit.hard_bytes > 0 && len > limit.hard_bytes;
+        if too_much || too_long {
+            self.cut_off_output(conn, len, if too_much { "hard" } else { "soft" });
         }
     }
 
-    /// A line for the operator.
-    fn warn(&mut self, line: String) {
-        self.log.push((3, line));
+    /// The hard limit of a connection's output.
+    pub(crate) fn output_hard_bytes(&self, conn: ConnId) -> u64 {
+        let class = self.session(conn).map_or(0, |session| session.class() as usize);
+        let hard_bytes = self.settings.output_limits[class].hard_bytes;
+        if hard_bytes == 0 { u64::MAX } else { hard_bytes }
+    }
+
+    /// Closes a connection for its output, `len` bytes.
+    pub(crate) fn cut_off_output(&mut self, conn: ConnId, len: u64, which: &str) {
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        if !std::mem::replace(&mut session.killed, true) {
+            self.stats.output_limit_closed += 1;
+            let why = format!(
+                "{len} bytes of output wait for it, above the {which} limit of `client-output-buffer-limit`"
+            );
+            self.note_cut_off(conn, &why);
+            self.mark_ready(conn);
+        }
     }
 
     /// Closes the connections that take most, while all together take more than `maxmemory-clients`.

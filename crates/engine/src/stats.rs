@@ -106,6 +106,8 @@ pub struct ServerFacts {
     pub os: String,
     /// The service manager that is told of readiness, or `no`.
     pub supervised: &'static str,
+    /// How many clients the system has descriptors for, if so many are asked for: at most as many.
+    pub room_for_clients: fn(usize) -> usize,
     /// The executable.
     pub executable: String,
     /// The configuration file, or nothing.
@@ -138,6 +140,7 @@ impl Default for ServerFacts {
             ask_system: SystemFacts::default,
             os: std::env::consts::OS.to_owned(),
             supervised: "no",
+            room_for_clients: |asked| asked,
             executable: String::new(),
             config_file: String::new(),
             memory_ceiling_bytes: 0,

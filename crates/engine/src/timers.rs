@@ -104,15 +104,18 @@ impl Engine {
                 let idle = now_ms.saturating_sub(session.active_ms) > limit_s * 1000;
                 if limit_s > 0
                     && idle
+                    && !session.killed
                     && session.blocked.is_none()
                     && !session.is_subscriber()
                     && !session.monitor
                 {
                     session.killed = true;
+                    self.note_hang_up(conn, "it was idle for longer than `timeout`");
                     self.mark_ready(conn);
                 }
             }
         }
+        self.sum_up_cut_offs();
     }
 
     /// Takes a sample for the `instantaneous_*` fields of INFO, and looks at memory. Called ten times a second.

@@ -226,6 +226,12 @@ impl Engine {
             }
             let now_us = (self.stopwatch_us)();
             self.note_time(conn, entry, args.as_args(), now_us - began_us, &ended);
+            let len = exec.reply.len() as u64;
+            if len > self.output_hard_bytes(conn) {
+                // The transaction goes on to its end; its client will not hear of it.
+                self.cut_off_output(conn, len, "hard");
+                exec.reply = Vec::new();
+            }
         }
         self.session_mut(conn).in_exec = false;
         true

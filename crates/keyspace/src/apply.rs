@@ -315,6 +315,7 @@ impl Keyspace {
     }
 
     fn set_range(&mut self, db: u32, key: Key<'_>, offset: usize, text: &[u8]) -> Result<Applied, BadEffect> {
+        let end = offset.checked_add(text.len()).ok_or(BadEffect::Number)?;
         let created = self.entry(db, key).is_none();
         if created {
             self.set_string(db, key, &[], Expire::Never);
@@ -323,7 +324,6 @@ impl Keyspace {
         let it = &mut self.dbs[db as usize];
         let entry = it.table.get_mut(key.hash, key.bytes).expect("created above if absent");
         let before = entry.heap_bytes();
-        let end = offset + text.len();
         match entry.content() {
             Content::Short(old) if end.max(old.len()) <= INLINE_MAX => {
                 let len = end.max(old.len());

@@ -98,15 +98,32 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    /// A double as [`put_f64`] writes it.
+    /// A double as [`put_f64`] writes it. They are scores, which are never NaN.
     pub fn f64(&mut self) -> Result<f64, BadEffect> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(BadEffect::Short)?;
         self.rest = rest;
-        Ok(f64::from_le_bytes(*bytes))
+        Some(f64::from_le_bytes(*bytes)).filter(|n| !n.is_nan()).ok_or(BadEffect::Number)
     }
 
     /// A stream id: two numbers.
     pub fn stream_id(&mut self) -> Result<StreamId, BadEffect> {
         Ok(StreamId { ms: self.varint()?, seq: self.varint()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_a_number() {
+        let check = |number: f64, expected: Result<f64, BadEffect>| {
+            let mut bytes = Vec::new();
+            put_f64(&mut bytes, number);
+            assert_eq!(Reader::new(&bytes).f64(), expected);
+        };
+        check(1.5, Ok(1.5));
+        check(f64::INFINITY, Ok(f64::INFINITY));
+        check(f64::NAN, Err(BadEffect::Number));
     }
 }

@@ -7,6 +7,7 @@ mod background;
 mod clock;
 mod command_docs;
 mod connection;
+mod descriptors;
 mod dump_file;
 mod dump_writer;
 mod facts;

@@ -14,7 +14,9 @@ use tokio::sync::Notify;
 use crate::connection::Conn;
 use crate::journal_link::JournalLink;
 use crate::snapshots::Snapshots;
-use crate::{background, clock, dump_file, journal_link, listener, machine, metrics, progress, signals};
+use crate::{
+    background, clock, descriptors, dump_file, journal_link, listener, machine, metrics, progress, signals,
+};
 
 /// How old the engine's time may be when commands run: reading two clocks for each request shows in the profile.
 const TIME_KEPT_US: u64 = 200;
@@ -144,15 +146,17 @@ pub(crate) fn run(config: Config, config_file: String) -> Result<(), String> {
     tokio::task::LocalSet::new().block_on(&runtime, serve(config, config_file))
 }
 
-async fn serve(config: Config, config_file: String) -> Result<(), String> {
+async fn serve(mut config: Config, config_file: String) -> Result<(), String> {
     let metrics = metrics::open(&config)?;
     let seed = random_seed()?;
+    descriptors::make_room(&mut config)?;
     let mut engine =
         Engine::new(Options { config, seed, now: clock::now(), stopwatch_us: clock::stopwatch_us });
     let facts = engine.server_facts();
     facts.config_file = config_file;
     facts.memory_ceiling_bytes = machine::memory_ceiling();
     facts.rewrite_config = crate::startup::rewrite_config;
+    facts.room_for_clients = descriptors::room_for_clients;
     facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     crate::facts::install(&mut engine);
     let journal = journal_link::open(&mut engine)?;

@@ -48,6 +48,7 @@ pub const GRAPH: &[Room] = &[
     planned("sim", &["command", "config", "engine", "journal", "keyspace", "resp", "values"]),
     planned("crash", &["resp"]),
     room("differ", &[]),
+    room("fuzz", &["config", "engine", "journal", "keyspace", "rdb", "resp", "values"]),
     room("tidy", &[]),
     room("oracle", &[]),
 ];

@@ -4,9 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// What is built, installed or recorded, not written. In a second work tree `.git` is a file.
+/// What is built, installed or recorded, not written; a fuzzer's corpus is any bytes. In a second work tree `.git` is a file.
 const SKIPPED: &[&str] =
-    &["target", ".git", "node_modules", ".venv", "__pycache__", ".pytest_cache", "sessile-data"];
+    &["target", ".git", "node_modules", ".venv", "__pycache__", ".pytest_cache", "sessile-data", "corpus"];
 
 /// A text file of the tree.
 pub struct Source {

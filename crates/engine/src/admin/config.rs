@@ -1,7 +1,7 @@
 //! CONFIG: directives at run time.
 
 use sessile_command::{Arity, Error, Flags, Outcome, is};
-use sessile_config::{Asker, Flags as DirectiveFlags, directives, table as names};
+use sessile_config::{Asker, Config, Flags as DirectiveFlags, directives, table as names};
 use sessile_resp::{Args, Reply};
 use sessile_values::glob;
 
@@ -114,6 +114,7 @@ fn set(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -
     let asker = Asker { local, loading: false };
     let mut next = engine.config.clone();
     let changes = next.set_all(&pairs, asker).map_err(|error| Error::text(format!("ERR {error}")))?;
+    refuse_too_many_clients(engine, &next)?;
     let changed: Vec<&'static str> =
         changes.iter().filter(|change| change.changed).map(|change| change.id.directive().name).collect();
     let apply = engine.server.apply_config;
@@ -131,6 +132,20 @@ fn set(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -
     }
     out.ok();
     Ok(())
+}
+
+/// The system may have no descriptors for so many.
+fn refuse_too_many_clients(engine: &Engine, next: &Config) -> Outcome {
+    let asked = next.int(names::MAXCLIENTS) as usize;
+    let room =
+        if asked > engine.settings.maxclients { (engine.server.room_for_clients)(asked) } else { asked };
+    if room >= asked {
+        return Ok(());
+    }
+    Err(Error::text(format!(
+        "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to \
+         handle the specified number of clients, try with {room}"
+    )))
 }
 
 /// Whether there is a journal is decided at the start: a node that only says so would promise what it does not keep.
