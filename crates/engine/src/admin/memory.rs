@@ -116,7 +116,7 @@ fn stats(engine: &mut Engine, _: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> Ou
     let used = engine.used_memory_bytes() + engine.client_bytes();
     let data = engine.keyspace.memory_bytes();
     let rows: [(&str, usize); 11] = [
-        ("peak.allocated", engine.stats.peak_bytes.max(used)),
+        ("peak.allocated", engine.stats.peak_bytes),
         ("total.allocated", used),
         ("startup.allocated", engine.stats.base_bytes),
         ("replication.backlog", 0),

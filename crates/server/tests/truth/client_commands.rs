@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sessile_crash::client::{Conn, Lost, number as whole};
+use sessile_crash::client::{Conn, Lost, number as whole, words};
 use sessile_crash::server::until;
 use sessile_resp::Value;
 
@@ -71,6 +71,14 @@ fn kill_ends_whom_its_filters_name() {
             assert_eq!(if *ended { is_gone(conn) } else { conn.ask_line("PING").is_err() }, *ended, "{line}");
         }
     });
+    // Whoever was killed is gone for the very next command.
+    let mut other = node.connect();
+    let of_other = id(&mut other);
+    node.conn.push(&words(&format!("CLIENT KILL ID {of_other}")));
+    node.conn.push(&words(&format!("CLIENT LIST ID {of_other}")));
+    node.conn.flush().expect("it takes requests");
+    let replies = [node.conn.receive(), node.conn.receive()].map(|reply| reply.expect("an answer").text());
+    assert_eq!(replies, ["Int(1)", "\"\""]);
     // The one that asks ends only where it does not skip itself.
     assert_eq!(node.ask("CLIENT KILL TYPE NORMAL SKIPME NO"), "Int(1)");
     assert!(is_gone(&mut node.conn));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sessile_crash::client::{Conn, bytes, number as whole};
-use sessile_crash::server::until;
+use sessile_crash::server::{Temp, until};
 
 use crate::support::{Fields, LIMIT, Node, Said, Start, each, number, send};
 
@@ -218,8 +218,8 @@ fn every_flag() {
 
 #[test]
 fn flags_that_others_bring_about() {
-    let path = std::env::temp_dir().join(format!("sessile-truth-{}.socket", std::process::id()));
-    let path = path.display().to_string();
+    let folder = Temp::new(&std::env::temp_dir(), "truth-socket").expect("a temporary folder");
+    let path = folder.0.join("socket").display().to_string();
     let mut node = Start { flags: &["--unixsocket", &path], ..Start::default() }.node();
 
     // d: a watched key was changed.

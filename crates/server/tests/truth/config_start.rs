@@ -76,8 +76,8 @@ fn segment_bytes(size: &str) -> u64 {
 }
 
 const ROWS: &[Row] = &[
-    ("unixsocket", |_, _| {
-        let path = socket_path("a");
+    ("unixsocket", |node, _| {
+        let path = node.temp.0.join("a.socket").display().to_string();
         let _node = Node::start(&["--unixsocket", &path]);
         let mut stream = std::os::unix::net::UnixStream::connect(&path).expect("it listens");
         std::io::Write::write_all(&mut stream, b"PING\r\n").expect("it reads");
@@ -85,9 +85,9 @@ const ROWS: &[Row] = &[
         std::io::Read::read_exact(&mut stream, &mut reply).expect("an answer");
         assert_eq!(&reply, b"+PONG\r\n");
     }),
-    ("unixsocketperm", |_, _| {
+    ("unixsocketperm", |node, _| {
         for mode in ["700", "770"] {
-            let path = socket_path("b");
+            let path = node.temp.0.join("b.socket").display().to_string();
             let _node = Node::start(&["--unixsocket", &path, "--unixsocketperm", mode]);
             let found = std::fs::metadata(&path).expect("the socket").permissions().mode() & 0o777;
             assert_eq!(format!("{found:o}"), mode);
@@ -219,12 +219,7 @@ const ROWS: &[Row] = &[
     }),
 ];
 
-fn socket_path(name: &str) -> String {
-    let path = std::env::temp_dir().join(format!("sessile-truth-{}-{name}.socket", std::process::id()));
-    path.display().to_string()
-}
-
-/// Rows from `from` on, each on a node of its own.
+/// Rows, each on a node of its own.
 fn check(rows: &[Row]) {
     each(rows.iter().map(|(name, act)| (*name, act)), |name, act| act(&mut Node::start(&[]), name));
 }
