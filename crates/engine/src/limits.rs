@@ -14,6 +14,9 @@ const EVICTIONS_A_TURN: usize = 64;
 /// A command may evict a key for so many bytes that it brings: entries are hardly smaller.
 const BYTES_AN_EVICTION: usize = 64;
 
+/// What a queued command takes beside the bytes of its arguments, about.
+const QUEUED_COMMAND_BYTES: usize = 96;
+
 impl Engine {
     /// Closes a connection whose input is beyond `client-query-buffer-limit`.
     pub(crate) fn limit_input(&mut self, conn: ConnId) {
@@ -22,7 +25,7 @@ impl Engine {
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
         self.stats.note_buffers(now_s, session.input.len(), session.output.len());
         // What MULTI queued has not run yet either.
-        let queued = session.multi.as_ref().map_or(0, |multi| multi.bytes);
+        let queued = session.multi.as_ref().map_or(0, |it| it.bytes + it.queued.len() * QUEUED_COMMAND_BYTES);
         let len = session.input.len() + queued;
         if len as u64 > limit && !std::mem::replace(&mut session.killed, true) {
             self.stats.input_limit_closed += 1;

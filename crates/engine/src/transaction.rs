@@ -10,8 +10,6 @@ use crate::scripts::Unnoted;
 use crate::session::{ConnId, Multi, Watched};
 use crate::table::{Entry, SessionCommand, SessionRun};
 
-/// What a queued argument takes beside its bytes.
-const QUEUED_ARG_BYTES: usize = 16;
 const FLAGS: Flags =
     Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
@@ -249,7 +247,7 @@ impl Engine {
         let session = self.session_mut(conn);
         let proto = session.proto;
         let multi = session.multi.as_mut().expect("only called inside MULTI");
-        multi.bytes += args.iter().map(|arg| arg.len() + QUEUED_ARG_BYTES).sum::<usize>();
+        multi.bytes += args.iter().map(<[u8]>::len).sum::<usize>();
         multi.queued.push((entry, args.to_owned()));
         Reply::new(session.output.buffer(), proto).simple("QUEUED");
     }

@@ -20,6 +20,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("rdbchecksum", "beside the writer of dump.rdb"),
     ("stop-writes-on-bgsave-error", "beside the writer of dump.rdb"),
     ("appendonly", "beside the writer of dump.rdb"),
+    ("metrics-port", "tests/metrics.rs"),
+    ("metrics-bind", "tests/metrics.rs"),
     ("lfu-decay-time", "a minute at least has to go by: the engine's own test lets it"),
 ];
 

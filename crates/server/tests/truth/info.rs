@@ -204,8 +204,19 @@ const SESSILE: Table = &[
             disk.switch("fail", true);
             let _ = node.conn.ask_line("SET a 1");
             node.conn = node.connect();
-            node.becomes(field, |why| why.contains("restart the node"));
+            node.becomes(field, |why| why.contains("restart once the disk is well"));
             disk.switch("fail", false);
+        }),
+    ),
+    (
+        "acknowledgement",
+        Seen(|node, field| {
+            assert_eq!(node.info(field), "durable");
+            node.set("appendfsync", "everysec");
+            assert_eq!(node.info(field), "everysec");
+            node.set("appendfsync", "no");
+            assert_eq!(node.info(field), "written");
+            node.set("appendfsync", "always");
         }),
     ),
     ("journal_last_lsn", Grows(&["SET a 1"])),
