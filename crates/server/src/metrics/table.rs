@@ -104,7 +104,7 @@ const COMMANDS: &[Family] = &[
         "sessile_commands_processed_total",
         Engine,
         |n| n.engine.stats.commands,
-        "Requests, refused and unknown ones included."
+        "Commands that ran, those inside scripts included; refused ones are not."
     ),
     family(
         "sessile_command_calls_total",
