@@ -44,11 +44,11 @@ impl Engine {
 
     /// Lets the next EXEC fail of those who watch the key and for whom it changed.
     fn touch(&mut self, db: u32, key: &[u8], changed: impl Fn(&Watched) -> bool) {
-        let Some(conns) = self.watchers.get(&(db, key.to_vec())) else { return };
+        let at = (db, key.to_vec());
+        let Some(conns) = self.watchers.get(&at) else { return };
         for &conn in conns {
             let Some(session) = self.sessions[conn].as_deref_mut() else { continue };
-            let watched = session.watched.iter().find(|w| w.db == db && w.key == key);
-            session.watch_failed |= watched.is_none_or(&changed);
+            session.watch_failed |= session.watched.get(&at).is_none_or(&changed);
         }
     }
 

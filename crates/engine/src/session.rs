@@ -1,6 +1,6 @@
 //! One connection as the engine sees it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use sessile_command::{OwnedArgs, WaitFor};
 use sessile_keyspace::Gate;
@@ -51,13 +51,9 @@ pub struct Multi {
     pub bytes: usize,
 }
 
-/// A key under WATCH.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What a key under WATCH was when it was watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watched {
-    /// Its db.
-    pub db: u32,
-    /// The key.
-    pub key: Vec<u8>,
     /// It was there but due when WATCH was called: its removal changes nothing.
     pub was_due: bool,
     /// It was there and not due.
@@ -139,7 +135,7 @@ pub struct Session {
     /// MULTI.
     pub multi: Option<Multi>,
     /// WATCH.
-    pub watched: Vec<Watched>,
+    pub watched: BTreeMap<(u32, Vec<u8>), Watched>,
     /// A watched key was touched.
     pub watch_failed: bool,
     /// A blocking command.
@@ -213,7 +209,7 @@ impl Session {
             lib_name: Vec::new(),
             lib_ver: Vec::new(),
             multi: None,
-            watched: Vec::new(),
+            watched: BTreeMap::new(),
             watch_failed: false,
             blocked: None,
             waiting: None,

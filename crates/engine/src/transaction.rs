@@ -118,13 +118,12 @@ fn watch(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>)
     for bytes in args.iter().skip(1) {
         let was_due = engine.is_due(db, bytes);
         let was_there = !was_due && engine.keyspace.entry(db, engine.keyspace.key(bytes)).is_some();
-        let watched = Watched { db, key: bytes.to_vec(), was_due, was_there };
+        let at = (db, bytes.to_vec());
         let session = engine.session_mut(conn);
-        if session.watched.iter().any(|w| w.db == db && w.key == bytes) {
-            continue;
+        if let std::collections::btree_map::Entry::Vacant(place) = session.watched.entry(at.clone()) {
+            place.insert(Watched { was_due, was_there });
+            engine.watchers.entry(at).or_default().push(conn);
         }
-        session.watched.push(watched);
-        engine.watchers.entry((db, bytes.to_vec())).or_default().push(conn);
     }
     out.ok();
     Ok(())
@@ -263,12 +262,13 @@ impl Engine {
     fn check_watched(&mut self, conn: ConnId) -> bool {
         let session = self.session_mut(conn);
         let mut failed = session.watch_failed;
-        let watched = session.watched.clone();
-        for it in &watched {
-            let hash = self.keyspace.key(&it.key).hash;
+        let watched = std::mem::take(&mut session.watched);
+        for ((db, key), it) in &watched {
+            let hash = self.keyspace.key(key).hash;
             self.session_gate = self.session_gate.and(self.keyspace.pending.of(hash));
-            failed |= !it.was_due && self.is_due(it.db, &it.key);
+            failed |= !it.was_due && self.is_due(*db, key);
         }
+        self.session_mut(conn).watched = watched;
         failed
     }
 
@@ -276,8 +276,7 @@ impl Engine {
     pub(crate) fn unwatch(&mut self, conn: ConnId) {
         let Some(session) = self.sessions[conn].as_deref_mut() else { return };
         session.watch_failed = false;
-        for it in std::mem::take(&mut session.watched) {
-            let at = (it.db, it.key);
+        for at in std::mem::take(&mut session.watched).into_keys() {
             if let Some(conns) = self.watchers.get_mut(&at) {
                 conns.retain(|&c| c != conn);
                 if conns.is_empty() {

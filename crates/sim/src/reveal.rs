@@ -96,7 +96,7 @@ impl Reveal {
                 Self { stops_early: it.stops_early || !all, ..it }
             };
             let queued = multi.queued.iter().map(|(entry, args)| one(entry, args)).collect();
-            let watched = session.watched.iter().map(|it| (it.db, it.key.clone())).collect();
+            let watched = session.watched.keys().cloned().collect();
             return Self { exec: Some((queued, watched)), ..Self::default() };
         }
         if session.multi.is_some() && !entry.runs_in_multi {
