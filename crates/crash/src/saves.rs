@@ -18,10 +18,11 @@ const POLL: Duration = Duration::from_millis(2);
 const WATCH: Duration = Duration::from_millis(600);
 
 /// All scenarios by name.
-pub const SCENARIOS: [(&str, Scenario); 6] = [
+pub const SCENARIOS: [(&str, Scenario); 7] = [
     ("SAVE beside commands", save_beside_commands),
     ("dump.rdb waits for the journal", dump_waits_for_the_journal),
     ("failing fsync", failing_fsync),
+    ("diagnostics while too much waits", diagnostics_while_too_much_waits),
     ("save points on a failing disk", save_points_on_a_failing_disk),
     ("SHUTDOWN on a failing disk", shutdown_on_a_failing_disk),
     ("compression and checksum of dump.rdb", compression_and_checksum),
@@ -190,6 +191,38 @@ fn failing_fsync(bin: &Path, base: &Path) -> Result<String, String> {
     expect(&mut server.connect()?, "GET known", "yes")?;
     expect(&mut server.connect()?, "SET another yes", "OK")?;
     Ok(refused)
+}
+
+fn diagnostics_while_too_much_waits(bin: &Path, base: &Path) -> Result<String, String> {
+    const WRITES: usize = 60;
+    let flags = "--journal-pending-max 1mb --journal-wait-max 1000000";
+    let shimmed = Shimmed::new(bin, base, "held", flags)?;
+    let server = shimmed.launch.start()?;
+    let mut writer = server.connect()?;
+    expect(&mut writer, "SET known yes", "OK")?;
+    shimmed.order("stuck")?;
+    let value = vec![b'v'; 50_000];
+    for number in 0..WRITES {
+        writer.push(&[b"SET".to_vec(), format!("key:{number}").into_bytes(), value.clone()]);
+    }
+    writer.flush().map_err(|e| format!("SET: {e:?}"))?;
+    // A connection of its own, made while nothing moves.
+    let mut other = server.connect()?;
+    let held = |conn: &mut Conn| {
+        info(conn, "gated_clients") == "1" && info(conn, "rdb_changes_since_last_save") != "1"
+    };
+    until("INFO tells of writes that wait", || held(&mut other).then_some(()))?;
+    ask(&mut other, "CONFIG GET journal-pending-max")?;
+    ask(&mut other, "CLIENT LIST")?;
+    let ran = info(&mut other, "rdb_changes_since_last_save").parse::<usize>().unwrap_or(WRITES);
+    need(ran < WRITES, format!("{ran} writes ran: nothing was held back"))?;
+    shimmed.order("")?;
+    for number in 0..WRITES {
+        let reply = writer.receive().map_err(|e| format!("SET {number}: {e:?}"))?;
+        need(reply == Value::Simple(b"OK".to_vec()), format!("SET {number} gave {reply:?}"))?;
+    }
+    expect(&mut other, "GET known", "yes")?;
+    Ok(format!("{ran} of {WRITES} writes ran, the others waited; INFO, CONFIG and CLIENT answered meanwhile"))
 }
 
 fn save_points_on_a_failing_disk(bin: &Path, base: &Path) -> Result<String, String> {

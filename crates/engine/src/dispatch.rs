@@ -17,6 +17,12 @@ const RESUMED_A_FEED: usize = 4;
 /// Output that is looked at between the requests of a pipeline; below it the end of the turn is soon enough.
 const OUTPUT_WATCHED_BYTES: usize = 256 * 1024;
 
+/// Commands that run while too much waits for the journal: DESIGN §5.5, and what a client sends before them.
+const DIAGNOSTICS: &[&str] = &[
+    "auth", "client", "command", "config", "hello", "info", "latency", "memory", "monitor", "ping", "quit",
+    "select", "shutdown", "slowlog",
+];
+
 /// How a command ended.
 pub(crate) enum Ended {
     /// With a reply or an error, which is in the output.
@@ -153,7 +159,7 @@ impl Engine {
 
     /// Whether a stop or CLIENT PAUSE makes this request wait. It stays in the connection's input, to be parsed again.
     fn holds_up(&mut self, conn: ConnId, args: Args<'_>) -> bool {
-        if self.stopping {
+        if self.stopping || self.held_back && !self.is_diagnostic(args) {
             return true;
         }
         if self.now_ms() >= self.paused_until_ms || args.is_empty() {
@@ -166,6 +172,12 @@ impl Engine {
         self.deadlines.insert((self.paused_until_ms, conn));
         self.session_mut(conn).postponed = true;
         true
+    }
+
+    /// Whether a request is of those that operators need while the journal is stuck, or that lead there.
+    fn is_diagnostic(&self, args: Args<'_>) -> bool {
+        let entry = args.get(0).and_then(|name| self.find(name));
+        args.is_empty() || entry.is_none_or(|entry| DIAGNOSTICS.contains(&entry.full_name.as_str()))
     }
 
     /// Runs one request of a connection, from its checks to its gated reply.

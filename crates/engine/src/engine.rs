@@ -21,6 +21,9 @@ use crate::table::Table;
 /// Input of a connection that is held up, beyond which its socket is not read.
 const PAUSED_INPUT_BYTES: usize = 64 * 1024;
 
+/// The same while too much waits for the journal, of every connection: enough for a request that asks why.
+const HELD_INPUT_BYTES: usize = 1024;
+
 /// What the journal can do at the moment, as the server tells the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum JournalState {
@@ -115,6 +118,8 @@ pub struct Engine {
     pub(crate) cut_offs: crate::cut_offs::CutOffs,
     /// What TIME said last, microseconds since the epoch.
     pub(crate) told_us: u64,
+    /// Too much waits for the journal: only diagnostics run.
+    pub(crate) held_back: bool,
     /// Nothing runs any more: the node stops once `dump.rdb` is written.
     pub(crate) stopping: bool,
     /// CLIENT PAUSE: until when, and whether only writes wait.
@@ -175,6 +180,7 @@ impl Engine {
             log: Vec::new(),
             told_us: 0,
             cut_offs: crate::cut_offs::CutOffs::default(),
+            held_back: false,
             stopping: false,
             paused_until_ms: 0,
             paused_writes_only: false,
@@ -478,6 +484,15 @@ impl Engine {
     pub fn wants_input(&self, conn: ConnId) -> bool {
         self.session(conn)
             .is_some_and(|s| !(s.closing || s.killed || s.is_paused() && s.input.len() > PAUSED_INPUT_BYTES))
+            && !(self.held_back && self.session(conn).is_some_and(|s| s.input.len() > HELD_INPUT_BYTES))
+    }
+
+    /// Says whether too much waits for the journal. Then requests stay unread or in their connection's input, but for
+    /// those that tell what is going on.
+    pub fn hold_back(&mut self, hold: bool) {
+        if std::mem::replace(&mut self.held_back, hold) && !hold {
+            self.resume_held();
+        }
     }
 
     /// The next connection with something to send or to be closed.

@@ -15,6 +15,8 @@ use crate::shard::Shard;
 
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 64 * 1024;
+/// The same while too much waits for the journal: enough for a request that asks what is going on.
+const HELD_READ_BYTES: usize = 1024;
 /// Bytes sent to one socket before others have their turn, however fast its client reads.
 const SEND_BYTES_A_TURN: usize = 1024 * 1024;
 
@@ -212,7 +214,7 @@ fn poll_turn(
         if conn.broken.get() || engine.should_close(id) {
             return Poll::Ready(false);
         }
-        engine.wants_input(id) && !shard.is_holding_back()
+        engine.wants_input(id) && !shard.is_stopping()
     };
     if conn.bell.poll_rung(cx).is_ready() {
         return Poll::Ready(true);
@@ -223,7 +225,7 @@ fn poll_turn(
         return Poll::Pending;
     }
     let mut buffer = shard.read_buffer.borrow_mut();
-    buffer.resize(READ_BYTES, 0);
+    buffer.resize(if shard.is_holding_back() { HELD_READ_BYTES } else { READ_BYTES }, 0);
     let mut into = ReadBuf::new(&mut buffer);
     let Ok(()) = ready!(source.poll_read(cx, &mut into)) else { return Poll::Ready(false) };
     if into.filled().is_empty() {

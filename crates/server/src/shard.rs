@@ -36,11 +36,11 @@ pub(crate) struct Shard {
     pub flush: Notify,
     /// The node is to stop.
     pub stop: Notify,
-    /// Sockets are not read: too much is not durable yet.
+    /// Only diagnostics run: too much is not durable yet.
     holding_back: Cell<bool>,
-    /// Since when they are not.
+    /// Since when.
     held_since: Cell<Option<Instant>>,
-    /// They were not read for `journal-wait-max`: commands are read again and writes refused, unexecuted.
+    /// That has lasted for `journal-wait-max`: everything runs again, and writes are refused, unexecuted.
     pub overdue: Cell<bool>,
     pending_max_bytes: u64,
     /// `journal-wait-max`.
@@ -110,9 +110,14 @@ impl Shard {
         }
     }
 
-    /// Whether sockets are not read for now.
+    /// Whether sockets are not read any more.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.snapshots.are_last() || self.ending.borrow().is_some()
+    }
+
+    /// Whether too much waits for the journal: of each socket no more than a request is read, since only diagnostics run.
     pub(crate) fn is_holding_back(&self) -> bool {
-        self.holding_back.get() || self.snapshots.are_last() || self.ending.borrow().is_some()
+        self.holding_back.get()
     }
 
     /// Looks again whether too much waits for the journal; wakes everybody when it no longer does.
@@ -123,7 +128,11 @@ impl Shard {
         self.held_since.set(since);
         self.overdue.set(since.is_some_and(|since| since.elapsed() >= self.wait_max));
         let was = self.holding_back.replace(too_much && !self.overdue.get());
+        if was != self.holding_back.get() {
+            self.engine.borrow_mut().hold_back(!was);
+        }
         if was && !self.holding_back.get() {
+            self.hurry.notify_one();
             self.conns.borrow().iter().flatten().for_each(|conn| conn.bell.ring());
         }
     }
