@@ -89,8 +89,15 @@ impl Shard {
 
     /// After anything that ran commands: hands effects on, sends what others are to get.
     pub(crate) fn after_turn(&self) {
-        if self.engine.borrow().batch_bytes() > 0 {
+        let batch_bytes = self.engine.borrow().batch_bytes() as u64;
+        if batch_bytes > 0 {
             self.flush.notify_one();
+        }
+        // One connection may be read many times before the batch is handed over.
+        if batch_bytes > self.pending_max_bytes
+            && let Some(journal) = &self.journal
+        {
+            self.balance(journal.disk.queued_bytes());
         }
         self.send_ready();
         background::carry_out(self);
