@@ -17,6 +17,7 @@
 //! | PFMERGE with one key has a key (a defect of the oracle) | COMMAND GETKEYS | that error of the oracle is not compared |
 //! | a number of keys may be followed or led by more (the oracle falls back on `atoi`) | COMMAND GETKEYS | any keys |
 //! | a woken client's command runs again and takes its first key that has something; 7.0 takes the one that woke it | blocking commands on several keys | nothing fills several keys at once meanwhile (see `generate`) |
+//! | a key whose time has come is absent; the oracle tells its size until something removes it | MEMORY USAGE | no size |
 //! | a time-out that is too great is told from a negative one | blocking commands | `ERRORS` |
 //! | SORT may take an earlier command's `errno` for its own (a defect of the oracle) | SORT | that error of the oracle is not compared |
 //! | scripts have `os.clock`, as from 7.4 on | EVAL | `NO_OS` |
@@ -103,6 +104,9 @@ pub fn explained(
     }
     if is(0, "command") && is(2, "pfmerge") {
         return oracle.text() == "ERR Invalid arguments specified for command" && args.len() == 4;
+    }
+    if is(0, "memory") && is(1, "usage") {
+        return matches!(oracle, Reply::Int(_)) && matches!(tested, Reply::Null | Reply::NullBulk);
     }
     if is(0, "command") && tested.text() == "ERR Invalid arguments specified for command" {
         let loosely = |arg: &Vec<u8>| {

@@ -60,6 +60,11 @@ impl Engine {
         if self.waiters.is_empty() {
             return;
         }
+        // In Redis, too, what a store puts in another value's place wakes nobody.
+        let stored = observed.event.0.is_some_and(|(_, name)| name.ends_with("store") && name != "restore");
+        if stored && !observed.applied.created {
+            return;
+        }
         match &observed.key {
             Some(key) => self.note_ready(observed.db, key.clone()),
             None => {
