@@ -139,7 +139,6 @@ impl Engine {
         let settings = crate::settings::Settings::new(&options.config);
         let keyspace = Keyspace::new(settings.databases, hash_key);
         let run_id = format!("{:016x}{:016x}{:08x}", rng.next_u64(), rng.next_u64(), rng.next_u64() as u32);
-        let table = Table::get();
         let mut engine = Self {
             config: options.config,
             keyspace,
@@ -150,8 +149,8 @@ impl Engine {
             free_sessions: Vec::new(),
             next_client_id: 1,
             connected: 0,
-            table,
-            stats: Stats::new(table.entries()),
+            table: Table::get(),
+            stats: Stats::new(Table::get().entries()),
             stopwatch_us: options.stopwatch_us,
             lap_us: None,
             read_us: 0,

@@ -15,7 +15,7 @@ use sessile_rdb::{Facts, Writer, put_entry_head, put_select_db};
 
 /// Encoded bytes that may wait for the disk. Beyond it the cursor rests.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
-/// How the temporary file is called.
+/// What is gathered before it is written to the file.
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Puts entries into the parts of an RDB file.
