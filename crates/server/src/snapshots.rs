@@ -52,6 +52,11 @@ impl Snapshots {
 
 /// Stops the node once `dump.rdb` holds everything. `force`: also if it cannot be written.
 pub(crate) fn stop_when_saved(shard: &Shard, force: bool) {
+    // Asked for again, it goes on: what is being written holds everything already.
+    if let Last::Running { force: forced } = shard.snapshots.last.get() {
+        shard.snapshots.last.set(Last::Running { force: forced || force });
+        return;
+    }
     shard.engine.borrow_mut().set_stopping(true);
     shard.snapshots.last.set(Last::Wanted { force });
     shard.hurry.notify_one();
