@@ -16,7 +16,7 @@
 //! | PFCOUNT does not write what it found into the value | HyperLogLogs | written over (see `rules::repair`) |
 //! | PFMERGE with one key has a key (a defect of the oracle) | COMMAND GETKEYS | that error of the oracle is not compared |
 //! | a number of keys may be followed or led by more (the oracle falls back on `atoi`) | COMMAND GETKEYS | any keys |
-//! | a woken client's command runs again and takes its first key that has something; 7.0 takes the one that woke it | blocking commands on several keys | nothing fills several keys at once meanwhile (see `generate`) |
+//! | a woken client's command runs again and takes its first key that has something; 7.0 takes the one that woke it | blocking commands on several keys | nothing fills several keys at once or gives one another type meanwhile (see `generate`) |
 //! | a key whose time has come is absent; the oracle tells its size until something removes it | MEMORY USAGE | no size |
 //! | a time-out that is too great is told from a negative one | blocking commands | `ERRORS` |
 //! | SORT may take an earlier command's `errno` for its own (a defect of the oracle) | SORT | that error of the oracle is not compared |

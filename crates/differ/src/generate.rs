@@ -51,8 +51,8 @@ pub struct Generator {
     conns: usize,
     in_multi: Vec<bool>,
     blocked: Vec<Option<usize>>,
-    /// Whether it waits for one of several keys.
-    blocked_on_several: Vec<bool>,
+    /// The command with which it waits for the first of several keys, and that command's group.
+    awaits_several: Vec<Option<(String, Words)>>,
     /// Keys per type.
     pub keys: usize,
     /// Clients may be left blocked: `CLIENT UNBLOCK` works on both servers.
@@ -78,7 +78,7 @@ impl Generator {
             conns,
             in_multi: vec![false; conns],
             blocked: vec![None; conns],
-            blocked_on_several: vec![false; conns],
+            awaits_several: vec![None; conns],
             keys: 4,
             can_unblock: true,
         }
@@ -194,6 +194,9 @@ impl Generator {
             return;
         }
         let cmd = self.call(&doc, valid, false);
+        if self.retypes_awaited(&cmd.words) {
+            return;
+        }
         let repair = rules::repair(&cmd.words);
         // A client that waits for the key would see the random result before it is repaired.
         if repair.is_some() && self.blocked.iter().any(Option::is_some) {
@@ -274,10 +277,26 @@ impl Generator {
     /// Whether a client waits for the first of several keys. What fills more than one of them at once would show that 7.0
     /// serves the key that was filled first, and newer versions run the command again.
     fn waits_for_several(&self) -> bool {
+        self.awaited().next().is_some()
+    }
+
+    fn awaited(&self) -> impl Iterator<Item = &(String, Words)> {
         self.blocked
             .iter()
-            .zip(&self.blocked_on_several)
-            .any(|(blocked, several)| blocked.is_some() && *several)
+            .zip(&self.awaits_several)
+            .filter(|(left, _)| left.is_some())
+            .filter_map(|(_, by)| by.as_ref())
+    }
+
+    /// Whether a command may give another type to one of several keys that a client waits for: newer versions run the
+    /// client's command again and find that key, 7.0 looks at no key but the one that woke it.
+    fn retypes_awaited(&self, words: &Words) -> bool {
+        let name = String::from_utf8_lossy(&words[0]).to_lowercase();
+        let doc = self.commands.iter().find(|doc| doc.name.split('|').next() == Some(&name));
+        let Some(doc) = doc.filter(|doc| doc.write && doc.name != "del") else { return false };
+        self.awaited().any(|(group, keys)| {
+            doc.name == "swapdb" || doc.group != *group && words[1..].iter().any(|word| keys.contains(word))
+        })
     }
 
     /// [`Self::inner`] for a script. Redis 7.0 refuses there what may block.
@@ -318,6 +337,9 @@ impl Generator {
             2 => vec![w("GETEX"), key, w("PX"), ms],
             _ => vec![w("PEXPIRE"), key, ms],
         };
+        if self.retypes_awaited(&command) {
+            return;
+        }
         out.push(run(conn, vec![Cmd::plain(command)]));
         out.push(Step::Sleep { ms: SLEEP_MS });
     }
@@ -325,6 +347,9 @@ impl Generator {
     /// More entries than one node of a stream holds.
     fn long_stream(&mut self, conn: usize, out: &mut Vec<Step>) {
         let key = self.key(b'x', true);
+        if self.retypes_awaited(&vec![b"XADD".to_vec(), key.clone()]) {
+            return;
+        }
         let count = 95 + self.rng.below(120);
         let entry = |id: Vec<u8>| vec![b"XADD".to_vec(), key.clone(), id, b"f1".to_vec(), b"v".to_vec()];
         let cmds = (0..count).map(|_| Cmd::plain(entry(self.values.fresh_id(&mut self.rng)))).collect();
@@ -340,12 +365,16 @@ impl Generator {
         }
         let doc = Rc::clone(&self.commands[*self.rng.pick(&blocking)]);
         let cmd = self.call(&doc, true, true);
+        if self.retypes_awaited(&cmd.words) {
+            return;
+        }
         self.blocked[conn] = Some(1 + self.rng.below(12));
-        self.blocked_on_several[conn] = match doc.name.as_str() {
+        let several = match doc.name.as_str() {
             "blpop" | "brpop" | "bzpopmin" | "bzpopmax" => cmd.words.len() > 3,
             "blmpop" | "bzmpop" => cmd.words.get(2).is_none_or(|numkeys| numkeys != b"1"),
             _ => false,
         };
+        self.awaits_several[conn] = several.then(|| (doc.group.clone(), cmd.words.clone()));
         out.push(Step::Block { conn, cmd });
     }
 
