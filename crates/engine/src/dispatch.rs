@@ -352,7 +352,7 @@ impl Engine {
         attempt: Attempt,
     ) -> (Ended, Gate) {
         let lap_us = self.lap_us.take();
-        let began_us = lap_us.unwrap_or_else(self.stopwatch_us);
+        let began_us = lap_us.unwrap_or_else(|| self.read_stopwatch());
         self.txn.observing = self.observing();
         let mut out = self.session_mut(conn).output.lend();
         let (ended, gate) = self.call(conn, entry, args, attempt, &mut out);
@@ -360,8 +360,7 @@ impl Engine {
             session.output.give_back(out);
         }
         let gate = gate.and(self.finish_transaction(conn, gate));
-        let ended_us = (self.stopwatch_us)();
-        self.read_us = ended_us;
+        let ended_us = self.read_stopwatch();
         self.lap_us = lap_us.map(|_| ended_us);
         if let Some(running) = self.running.as_mut().filter(|r| r.conn == conn) {
             let unnoted = Unnoted { entry, args: args.to_owned(), began_us };

@@ -80,7 +80,7 @@ pub struct Engine {
     pub(crate) stopwatch_us: fn() -> u64,
     /// The stopwatch where the next command begins, if it was just read: one reading ends a command and begins the next.
     pub(crate) lap_us: Option<u64>,
-    /// The stopwatch's last reading: good enough for when a reply began to wait.
+    /// The stopwatch's last reading: good enough for when a reply began to wait, or a script that was just called.
     pub(crate) read_us: u64,
     pub(crate) journal_state: JournalState,
     pub(crate) pubsub: Pubsub,
@@ -211,6 +211,12 @@ impl Engine {
         self.read_us = at_us;
     }
 
+    /// Reads the stopwatch.
+    pub(crate) fn read_stopwatch(&mut self) -> u64 {
+        self.read_us = (self.stopwatch_us)();
+        self.read_us
+    }
+
     /// Applies a run of transactions from the journal, a snapshot or a file: their last LSN and their time come along.
     pub fn recover(
         &mut self,
@@ -322,8 +328,7 @@ impl Engine {
     pub fn advance(&mut self, progress: Gate) {
         self.keyspace.pending.advance(progress);
         let progress = self.keyspace.pending.progress();
-        let now_us = (self.stopwatch_us)();
-        self.read_us = now_us;
+        let now_us = self.read_stopwatch();
         let stats = &mut self.stats;
         let mut gated = std::mem::take(&mut self.gated);
         gated.retain(|&conn| {
@@ -501,6 +506,11 @@ impl Engine {
             session.listed_ready = false;
         }
         Some(conn)
+    }
+
+    /// Whether [`Self::next_ready`] has one.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     pub(crate) fn mark_ready(&mut self, conn: ConnId) {

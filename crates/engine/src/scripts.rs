@@ -8,7 +8,7 @@ use sessile_command::{Acl, Arity, Attempt, Docs, Error, Flags, Keys, Outcome, is
 use sessile_keyspace::Gate;
 use sessile_resp::{Args, OwnedArgs, Proto, Reply};
 use sessile_script::{
-    AclVerdict, Flags as ScriptFlags, Host, Interrupt, Outcome as Ending, Progress, Sha1Hex,
+    AclVerdict, Flags as ScriptFlags, Host, Interrupt, Outcome as Ending, Progress, Script,
 };
 
 use crate::dispatch::Ended;
@@ -186,10 +186,10 @@ static SCRIPT: &[SessionCommand] = &[
         "script",
         |engine, _, args, out| {
             let host = engine.scripts.as_mut().ok_or_else(busy)?;
-            let sha = host
+            let script = host
                 .load(&args[2])
                 .map_err(|error| Error::text([b"ERR ", &error.to_bytes()[..]].concat()))?;
-            out.bulk(&sha);
+            out.bulk(script.sha());
             Ok(())
         },
     ),
@@ -262,19 +262,19 @@ fn eval(
     }
     let count = usize::try_from(count).map_err(|_| Error::new("ERR Number of keys can't be negative"))?;
     let host = engine.scripts.as_mut().ok_or_else(busy)?;
-    let sha = if by_sha {
+    let script = if by_sha {
         host.find(&args[1]).ok_or(Error::new("NOSCRIPT No matching script. Please use EVAL."))?
     } else {
         host.load(&args[1]).map_err(|error| Error::text([b"ERR ", &error.to_bytes()[..]].concat()))?
     };
-    let flags = host.flags(&sha).unwrap_or_default();
+    let flags = script.flags();
     let may_write = !flags.contains(ScriptFlags::NO_WRITES);
     if read_only && may_write && !flags.contains(ScriptFlags::COMPATIBLE) {
         return Err(Error::new("ERR Can not execute a script with write flag using *_ro command."));
     }
     let read_only = read_only || !may_write;
     let db = engine.session_mut(conn).db;
-    let now_us = (engine.stopwatch_us)();
+    let now_us = engine.read_us;
     let run = ScriptRun {
         db,
         read_only,
@@ -283,8 +283,7 @@ fn eval(
         short_of_memory: !flags.contains(ScriptFlags::ALLOW_OOM) && engine.is_short_of_memory(),
         slice_began_us: now_us,
     };
-    let all = args.to_owned();
-    engine.run_script(conn, &sha, run, all.as_args(), count, out)
+    engine.run_script(conn, &script, run, args.from(3), count, out)
 }
 
 /// A script's view of the engine.
@@ -301,7 +300,7 @@ impl Engine {
     fn run_script(
         &mut self,
         conn: ConnId,
-        sha: &Sha1Hex,
+        script: &Script,
         mut run: ScriptRun,
         args: Args<'_>,
         keys: usize,
@@ -310,12 +309,9 @@ impl Engine {
         let mut host = self.scripts.take().ok_or_else(busy)?;
         let began_us = run.slice_began_us;
         let proto = out.proto();
-        let mut buffer = Vec::new();
-        let argv = args.from(3 + keys);
-        let mut names = OwnedArgs::new();
-        (3..3 + keys).for_each(|at| names.push(&args[at]));
+        let (keys, argv) = (args.first(keys), args.from(keys));
         let mut view = View { engine: self, conn, run: &mut run, began_us, kill: false, resumed: false };
-        let progress = host.eval(&mut view, sha, names.as_args(), argv, proto, &mut buffer);
+        let progress = host.eval(&mut view, script, keys, argv, proto, out.buffer());
         self.scripts = Some(host);
         // A script's SELECT ends with the script.
         self.session_mut(conn).db = run.db;
@@ -323,7 +319,6 @@ impl Engine {
             Progress::Done(ending) => {
                 self.count_failure(ending);
                 self.session_gate = self.session_gate.and(run.gate);
-                out.raw(&buffer);
             }
             Progress::Suspended => {
                 let running =
@@ -347,7 +342,7 @@ impl Engine {
         let Some(mut running) = self.running.take() else { return false };
         let Some(mut host) = self.scripts.take() else { return false };
         let conn = running.conn;
-        running.run.slice_began_us = (self.stopwatch_us)();
+        running.run.slice_began_us = self.read_stopwatch();
         self.txn.observing = self.observing();
         let mut buffer = Vec::new();
         let mut view = View {
@@ -405,7 +400,7 @@ impl Engine {
     /// Notes the time of a request once what it ran has ended.
     fn note_late(&mut self, conn: ConnId, unnoted: Option<Unnoted>) {
         let Some(it) = unnoted else { return };
-        let now_us = (self.stopwatch_us)();
+        let now_us = self.read_stopwatch();
         let ended = Ended::Done { failed: false };
         self.note_time(conn, it.entry, it.args.as_args(), now_us - it.began_us, &ended);
     }
@@ -423,12 +418,13 @@ impl Host for View<'_> {
         match self.resolve(args) {
             Ok(entry) => {
                 let db = self.engine.session_mut(self.conn).db;
-                let began_us = (self.engine.stopwatch_us)();
+                // `interrupt` has just read it.
+                let began_us = self.engine.read_us;
                 let (ended, gate) =
                     self.engine.call_as(self.conn, entry, args, Attempt::MustAnswer, out, db, proto, false);
                 self.run.gate = self.run.gate.and(gate);
                 self.run.wrote |= entry.command.is_write();
-                let now_us = (self.engine.stopwatch_us)();
+                let now_us = self.engine.read_stopwatch();
                 self.engine.note_time(self.conn, entry, args, now_us - began_us, &ended);
                 debug_assert!(matches!(ended, Ended::Done { .. }), "a command that must answer does");
             }
@@ -448,7 +444,7 @@ impl Host for View<'_> {
         if self.kill {
             return Interrupt::Kill;
         }
-        let now_us = (self.engine.stopwatch_us)();
+        let now_us = self.engine.read_stopwatch();
         let past = now_us.saturating_sub(self.began_us) / 1000 >= self.engine.settings.busy_ms;
         let sliced = now_us.saturating_sub(self.run.slice_began_us) >= SLICE_US;
         if past && (sliced || !self.resumed) { Interrupt::Suspend } else { Interrupt::Continue }

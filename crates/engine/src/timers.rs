@@ -19,7 +19,7 @@ const SESSIONS_A_TURN: usize = 256;
 impl Engine {
     /// One turn of background work; true if more of it waits and the next turn should come at once.
     pub fn tick(&mut self) -> bool {
-        self.read_us = (self.stopwatch_us)();
+        self.read_stopwatch();
         if self.running.is_some() {
             // Its transaction is open: nothing else may run.
             return self.run_on();

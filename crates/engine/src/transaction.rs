@@ -213,7 +213,7 @@ impl Engine {
             if !self.monitors.is_empty() {
                 self.feed_monitors(conn, entry, args.as_args());
             }
-            let began_us = (self.stopwatch_us)();
+            let began_us = self.read_stopwatch();
             let (ended, seen) = self.call(conn, entry, args.as_args(), Attempt::MustAnswer, &mut exec.reply);
             debug_assert!(matches!(ended, Ended::Done { .. }), "a command that must answer does");
             exec.gate = exec.gate.and(seen);
@@ -221,7 +221,7 @@ impl Engine {
                 running.unnoted = Some(Unnoted { entry, args, began_us });
                 return false;
             }
-            let now_us = (self.stopwatch_us)();
+            let now_us = self.read_stopwatch();
             self.note_time(conn, entry, args.as_args(), now_us - began_us, &ended);
             let len = exec.reply.len() as u64;
             if len > self.output_hard_bytes(conn) {

@@ -69,6 +69,12 @@ impl<'a> Args<'a> {
         Args { buf: self.buf, spans: self.spans.get(index..).unwrap_or_default() }
     }
 
+    /// The first `count` arguments; all if there are fewer.
+    #[inline]
+    pub fn first(&self, count: usize) -> Args<'a> {
+        Args { buf: self.buf, spans: &self.spans[..count.min(self.spans.len())] }
+    }
+
     /// The arguments in order.
     #[inline]
     pub fn iter(&self) -> Iter<'a> {
@@ -217,6 +223,8 @@ mod tests {
         assert_eq!(args.iter().rev().collect::<Vec<_>>(), [&b"value"[..], b"", b"set"]);
         assert_eq!(args.from(1).to_owned(), OwnedArgs::from_iter(["", "value"]));
         assert!(args.from(4).is_empty());
+        assert_eq!(args.from(1).first(1).to_owned(), OwnedArgs::from_iter([""]));
+        assert_eq!(args.first(4), args);
         owned.clear();
         assert!(owned.is_empty());
     }

@@ -47,6 +47,11 @@ impl<'a> Reply<'a> {
         Reply { out: self.out, proto: self.proto }
     }
 
+    /// The buffer, to which whole replies in the client's protocol may be appended.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
     /// `+OK`.
     #[inline]
     pub fn ok(&mut self) {

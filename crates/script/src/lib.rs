@@ -25,4 +25,4 @@ mod state;
 mod structs;
 
 pub use crate::host::{AclVerdict, Host, Interrupt, Options, Outcome, Progress};
-pub use crate::script_host::{CompileError, Flags, ScriptHost, Sha1Hex, sha1_hex};
+pub use crate::script_host::{CompileError, Flags, Script, ScriptHost, Sha1Hex, sha1_hex};

@@ -1,6 +1,6 @@
 //! The cache of compiled scripts, and the one that runs.
 
-use std::{collections::HashMap, error, fmt};
+use std::{collections::HashMap, error, fmt, rc::Rc};
 
 use sessile_resp::{Args, Proto, Reply, c_text};
 
@@ -26,18 +26,27 @@ pub struct ScriptHost {
     // What runs on the fiber uses the machine, so the fiber is dropped first.
     fiber: Fiber,
     vm: Vm,
-    scripts: HashMap<Sha1Hex, Script>,
+    scripts: HashMap<Sha1Hex, Rc<Script>>,
+    /// The one that was asked for last: clients mostly ask for the same again, and to compare its text costs less than
+    /// the digest.
+    last: Option<Rc<Script>>,
+    /// Counts Lua states: a script runs only in the one that compiled it.
+    generation: u64,
     options: Options,
     /// Bytes of all scripts' texts.
     bodies_bytes: usize,
     runs_since_collect: u32,
 }
 
-struct Script {
+/// A compiled script, which runs until [`ScriptHost::flush`] forgets it.
+#[derive(Debug)]
+pub struct Script {
+    sha: Sha1Hex,
     body: Box<[u8]>,
     flags: Flags,
     /// Registry reference of the compiled function.
     function: i32,
+    generation: u64,
 }
 
 /// What a script's first line (`#!lua flags=no-writes`) says about it.
@@ -76,15 +85,34 @@ impl ScriptHost {
     pub fn new(options: Options) -> Self {
         let fiber = Fiber::new(options.stack_bytes).expect("there is address space for the stack of scripts");
         let vm = open_vm(&options, &fiber);
-        Self { fiber, vm, scripts: HashMap::new(), options, bodies_bytes: 0, runs_since_collect: 0 }
+        let scripts = HashMap::new();
+        Self {
+            fiber,
+            vm,
+            scripts,
+            last: None,
+            generation: 0,
+            options,
+            bodies_bytes: 0,
+            runs_since_collect: 0,
+        }
     }
 
     /// Compiles a script and keeps it, unless it is there already.
-    pub fn load(&mut self, body: &[u8]) -> Result<Sha1Hex, CompileError> {
-        let sha = sha1_hex(body);
-        if self.scripts.contains_key(&sha) {
-            return Ok(sha);
+    pub fn load(&mut self, body: &[u8]) -> Result<Rc<Script>, CompileError> {
+        if let Some(last) = self.last.as_ref().filter(|last| *last.body == *body) {
+            return Ok(Rc::clone(last));
         }
+        let sha = sha1_hex(body);
+        let script = match self.scripts.get(&sha) {
+            Some(script) => Rc::clone(script),
+            None => self.compile(sha, body)?,
+        };
+        self.last = Some(Rc::clone(&script));
+        Ok(script)
+    }
+
+    fn compile(&mut self, sha: Sha1Hex, body: &[u8]) -> Result<Rc<Script>, CompileError> {
         if self.is_suspended() {
             return Err(CompileError::Busy);
         }
@@ -96,30 +124,25 @@ impl ScriptHost {
             return Err(CompileError::Syntax(message));
         }
         self.bodies_bytes += body.len();
-        self.scripts.insert(sha, Script { body: body.into(), flags, function: lua.keep() });
-        Ok(sha)
+        let (function, generation) = (lua.keep(), self.generation);
+        let script = Rc::new(Script { sha, body: body.into(), flags, function, generation });
+        self.scripts.insert(sha, Rc::clone(&script));
+        Ok(script)
     }
 
-    /// The name in the form that the other methods take, if there is such a script: EVALSHA ignores case.
-    pub fn find(&self, name: &[u8]) -> Option<Sha1Hex> {
-        let mut sha: Sha1Hex = name.try_into().ok()?;
-        sha.make_ascii_lowercase();
-        self.scripts.contains_key(&sha).then_some(sha)
+    /// The script of this name, if there is one: EVALSHA ignores case.
+    pub fn find(&mut self, name: &[u8]) -> Option<Rc<Script>> {
+        if let Some(last) = self.last.as_ref().filter(|last| last.sha == *name) {
+            return Some(Rc::clone(last));
+        }
+        let script = Rc::clone(self.scripts.get(&lower_case(name)?)?);
+        self.last = Some(Rc::clone(&script));
+        Some(script)
     }
 
     /// Whether there is a script of this name.
     pub fn exists(&self, name: &[u8]) -> bool {
-        self.find(name).is_some()
-    }
-
-    /// The text of a script.
-    pub fn body(&self, sha: &Sha1Hex) -> Option<&[u8]> {
-        self.scripts.get(sha).map(|script| &*script.body)
-    }
-
-    /// The flags of a script.
-    pub fn flags(&self, sha: &Sha1Hex) -> Option<Flags> {
-        self.scripts.get(sha).map(|script| script.flags)
+        lower_case(name).is_some_and(|sha| self.scripts.contains_key(&sha))
     }
 
     /// How many scripts are kept.
@@ -138,6 +161,8 @@ impl ScriptHost {
             return false;
         }
         self.scripts.clear();
+        self.last = None;
+        self.generation += 1;
         self.bodies_bytes = 0;
         self.vm = open_vm(&self.options, &self.fiber);
         true
@@ -150,7 +175,9 @@ impl ScriptHost {
 
     /// Bytes that the texts of the scripts take, beside [`memory_bytes`](Self::memory_bytes).
     pub fn bodies_bytes(&self) -> usize {
-        self.bodies_bytes + self.scripts.capacity() * size_of::<(Sha1Hex, Script)>()
+        self.bodies_bytes
+            + self.scripts.len() * size_of::<Script>()
+            + self.scripts.capacity() * size_of::<(Sha1Hex, Rc<Script>)>()
     }
 
     /// Whether a script waits for [`resume`](Self::resume).
@@ -162,7 +189,7 @@ impl ScriptHost {
     pub fn eval(
         &mut self,
         host: &mut dyn Host,
-        sha: &Sha1Hex,
+        script: &Script,
         keys: Args<'_>,
         argv: Args<'_>,
         proto: Proto,
@@ -173,9 +200,9 @@ impl ScriptHost {
                 "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
             return refuse(text, proto, out);
         }
-        let Some(script) = self.scripts.get(sha) else {
+        if script.generation != self.generation {
             return refuse("NOSCRIPT No matching script. Please use EVAL.", proto, out);
-        };
+        }
         let lua = self.vm.lua();
         set_array(lua, "KEYS", keys);
         set_array(lua, "ARGV", argv);
@@ -187,7 +214,7 @@ impl ScriptHost {
         state.collector_touched.set(false);
         state.memory.limit.set(Some(self.options.memory_limit_bytes));
         lua.set_hook();
-        let (lua, sha) = (self.vm.lua_for_fiber(), *sha);
+        let (lua, sha) = (self.vm.lua_for_fiber(), script.sha);
         self.fiber.start(move |suspender| run(lua, suspender, &sha, proto));
         self.turn(host, out)
     }
@@ -231,6 +258,23 @@ impl fmt::Debug for ScriptHost {
             .field("scripts", &self.scripts.len())
             .field("suspended", &self.is_suspended())
             .finish_non_exhaustive()
+    }
+}
+
+impl Script {
+    /// Its name.
+    pub fn sha(&self) -> &Sha1Hex {
+        &self.sha
+    }
+
+    /// Its text.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// What its first line says of it.
+    pub fn flags(&self) -> Flags {
+        self.flags
     }
 }
 
@@ -289,6 +333,12 @@ impl fmt::Display for CompileError {
 }
 
 impl error::Error for CompileError {}
+
+fn lower_case(name: &[u8]) -> Option<Sha1Hex> {
+    let mut sha: Sha1Hex = name.try_into().ok()?;
+    sha.make_ascii_lowercase();
+    Some(sha)
+}
 
 fn open_vm(options: &Options, fiber: &Fiber) -> Vm {
     let vm = Vm::new();

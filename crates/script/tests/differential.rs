@@ -27,8 +27,8 @@ fn eval(scripts: &mut ScriptHost, host: &mut ForwardingHost, body: &[u8], proto:
     let (keys, argv) = (OwnedArgs::from_iter(["k1", "k2"]), OwnedArgs::from_iter(["a1", "a2"]));
     let mut out = Vec::new();
     match scripts.load(body) {
-        Ok(sha) => {
-            let progress = scripts.eval(host, &sha, keys.as_args(), argv.as_args(), proto, &mut out);
+        Ok(script) => {
+            let progress = scripts.eval(host, &script, keys.as_args(), argv.as_args(), proto, &mut out);
             assert!(matches!(progress, Progress::Done(_)));
         }
         Err(error) => Reply::new(&mut out, proto).error(format!("ERR {error}").as_bytes()),

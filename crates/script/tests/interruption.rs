@@ -1,6 +1,7 @@
 //! Suspension, SCRIPT KILL and the limits, wherever in Lua a script is.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use sessile_resp::{Args, OwnedArgs, Proto};
 use sessile_script::{
@@ -43,9 +44,9 @@ impl Host for PlannedHost {
 }
 
 fn start(scripts: &mut ScriptHost, host: &mut PlannedHost, body: &str, out: &mut Vec<u8>) -> Progress {
-    let sha = scripts.load(body.as_bytes()).expect("it compiles");
+    let script = scripts.load(body.as_bytes()).expect("it compiles");
     let none = OwnedArgs::new();
-    scripts.eval(host, &sha, none.as_args(), none.as_args(), Proto::Resp2, out)
+    scripts.eval(host, &script, none.as_args(), none.as_args(), Proto::Resp2, out)
 }
 
 /// The whole reply of a script that may be suspended, and how often it was.
@@ -136,7 +137,7 @@ fn nothing_else_runs_while_a_script_is_suspended() {
     let mut host = PlannedHost { plan: vec![Interrupt::Suspend].into(), ..PlannedHost::default() };
     let mut out = Vec::new();
     assert_eq!(start(&mut scripts, &mut host, BUSY[0], &mut out), Progress::Suspended);
-    assert_eq!(scripts.load(b"return 2"), Err(CompileError::Busy));
+    assert_eq!(scripts.load(b"return 2").err(), Some(CompileError::Busy));
     assert!(!scripts.flush());
     let progress = start(&mut scripts, &mut host, BUSY[0], &mut out);
     assert_eq!(progress, Progress::Done(Outcome::Failed { counted: false }));
@@ -212,18 +213,24 @@ fn recursion_ends_in_an_error() {
 #[test]
 fn scripts_are_kept_by_name() {
     let mut scripts = ScriptHost::new(Options::default());
-    let sha = scripts.load(b"#!lua flags=no-writes\nreturn 1").expect("it compiles");
-    assert!(scripts.exists(&sha.to_ascii_uppercase()) && !scripts.exists(b"short"));
-    assert_eq!(scripts.body(&sha), Some(&b"#!lua flags=no-writes\nreturn 1"[..]));
-    assert_eq!(scripts.flags(&sha).map(|flags| flags.contains(Flags::NO_WRITES)), Some(true));
+    let script = scripts.load(b"#!lua flags=no-writes\nreturn 1").expect("it compiles");
+    assert_eq!((script.body(), script.flags()), (&b"#!lua flags=no-writes\nreturn 1"[..], Flags::NO_WRITES));
     let other = scripts.load(b"return 1").expect("it compiles");
-    assert_eq!(scripts.flags(&other), Some(Flags::COMPATIBLE));
+    assert_eq!(other.flags(), Flags::COMPATIBLE);
+    for script in [&script, &other, &other, &script] {
+        let upper = script.sha().to_ascii_uppercase();
+        assert!(scripts.exists(&upper) && !scripts.exists(b"short"));
+        assert!(scripts.find(&upper).is_some_and(|found| Rc::ptr_eq(&found, script)));
+        assert!(scripts.find(script.sha()).is_some_and(|found| Rc::ptr_eq(&found, script)));
+        assert!(scripts.load(script.body()).is_ok_and(|found| Rc::ptr_eq(&found, script)));
+    }
     assert_eq!((scripts.len(), scripts.flush(), scripts.len()), (2, true, 0));
+    assert!(!scripts.exists(script.sha()) && scripts.find(script.sha()).is_none());
     let mut out = Vec::new();
     let none = OwnedArgs::new();
     let progress = scripts.eval(
         &mut PlannedHost::default(),
-        &sha,
+        &script,
         none.as_args(),
         none.as_args(),
         Proto::Resp2,

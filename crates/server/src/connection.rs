@@ -183,6 +183,8 @@ pub(crate) async fn serve(shard: Rc<Shard>, socket: Socket, peer: Peer) {
     carry(&shard, &mut source, &conn, id).await;
     shard.forget(id);
     let mut engine = shard.engine.borrow_mut();
+    // A peer that has closed its side may still read.
+    conn.send(&mut engine, id);
     engine.disconnect(id);
     drop(engine);
     shard.after_turn();

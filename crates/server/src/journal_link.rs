@@ -220,7 +220,7 @@ fn tell_progress(shard: &Shard, journal: &JournalLink) {
 
 /// At a stop: everything that ran becomes durable, and its replies leave.
 pub(crate) async fn finish(shard: &Rc<Shard>) {
-    let Some(journal) = &shard.journal else { return };
+    let Some(journal) = &shard.journal else { return shard.send_ready() };
     hand_over_now(shard, journal);
     journal.disk.hasten(shard.engine.borrow().last_lsn());
     let until = Instant::now() + STOP_WAIT;

@@ -20,6 +20,8 @@ use crate::{
 
 /// How old the engine's time may be when commands run: reading two clocks for each request shows in the profile.
 const TIME_KEPT_US: u64 = 200;
+/// How long replies may wait for the other sockets of a turn to be read.
+const UNSENT_US: u64 = 500;
 
 /// What the tasks of the data thread share.
 pub(crate) struct Shard {
@@ -34,6 +36,10 @@ pub(crate) struct Shard {
     time_told_us: Cell<u64>,
     /// There is something for the journal.
     pub flush: Notify,
+    /// There is something for sockets.
+    send: Notify,
+    /// Since when, by the stopwatch.
+    unsent_since_us: Cell<Option<u64>>,
     /// The node is to stop.
     pub stop: Notify,
     /// Only diagnostics run: too much is not durable yet.
@@ -54,6 +60,30 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
+    fn new(engine: Engine, journal: Option<JournalLink>) -> Self {
+        let pending_max_bytes = engine.config().memory_bytes(names::JOURNAL_PENDING_MAX);
+        let wait_max = Duration::from_millis(engine.config().int(names::JOURNAL_WAIT_MAX) as u64);
+        Self {
+            engine: RefCell::new(engine),
+            journal,
+            read_buffer: RefCell::new(Vec::new()),
+            conns: RefCell::new(Vec::new()),
+            time_told_us: Cell::new(0),
+            flush: Notify::new(),
+            send: Notify::new(),
+            unsent_since_us: Cell::new(None),
+            stop: Notify::new(),
+            holding_back: Cell::new(false),
+            held_since: Cell::new(None),
+            overdue: Cell::new(false),
+            pending_max_bytes,
+            wait_max,
+            hurry: Notify::new(),
+            snapshots: Snapshots::default(),
+            ending: RefCell::new(None),
+        }
+    }
+
     /// Remembers a connection's socket.
     pub(crate) fn register(&self, id: ConnId, conn: Rc<Conn>) {
         let mut conns = self.conns.borrow_mut();
@@ -74,8 +104,16 @@ impl Shard {
         if self.ending.borrow().is_some() {
             return;
         }
-        let mut engine = self.engine.borrow_mut();
         let at_us = clock::stopwatch_us();
+        match self.unsent_since_us.get() {
+            None => self.unsent_since_us.set(Some(at_us)),
+            Some(since_us) if at_us - since_us >= UNSENT_US => {
+                self.send_ready();
+                self.unsent_since_us.set(Some(at_us));
+            }
+            Some(_) => {}
+        }
+        let mut engine = self.engine.borrow_mut();
         if at_us - self.time_told_us.get() >= TIME_KEPT_US {
             self.time_told_us.set(at_us);
             engine.set_time(clock::now());
@@ -87,7 +125,9 @@ impl Shard {
         engine.feed(id, bytes);
     }
 
-    /// After anything that ran commands: hands effects on, sends what others are to get.
+    /// After anything that ran commands: hands effects on, and has replies sent once the sockets that are ready now have
+    /// been read. To wake a client that sleeps costs more than all else about a reply, and one that is still awake with
+    /// an earlier reply need not be woken.
     pub(crate) fn after_turn(&self) {
         let batch_bytes = self.engine.borrow().batch_bytes() as u64;
         if batch_bytes > 0 {
@@ -99,7 +139,9 @@ impl Shard {
         {
             self.balance(journal.disk.queued_bytes());
         }
-        self.send_ready();
+        if self.engine.borrow().has_ready() {
+            self.send.notify_one();
+        }
         background::carry_out(self);
         if self.engine.borrow().has_resumable() {
             self.hurry.notify_one();
@@ -108,6 +150,7 @@ impl Shard {
 
     /// Sends to every connection that has released output.
     pub(crate) fn send_ready(&self) {
+        self.unsent_since_us.set(None);
         let mut engine = self.engine.borrow_mut();
         let conns = self.conns.borrow();
         while let Some(id) = engine.next_ready() {
@@ -183,29 +226,12 @@ async fn serve(mut config: Config, config_file: String) -> Result<(), String> {
     } else {
         dump_file::note_unused(engine.config());
     }
-    let pending_max_bytes = engine.config().memory_bytes(names::JOURNAL_PENDING_MAX);
-    let wait_max = Duration::from_millis(engine.config().int(names::JOURNAL_WAIT_MAX) as u64);
     listener::bind(&mut engine)?;
-    let shard = Rc::new(Shard {
-        engine: RefCell::new(engine),
-        journal,
-        read_buffer: RefCell::new(Vec::new()),
-        conns: RefCell::new(Vec::new()),
-        time_told_us: Cell::new(0),
-        flush: Notify::new(),
-        stop: Notify::new(),
-        holding_back: Cell::new(false),
-        held_since: Cell::new(None),
-        overdue: Cell::new(false),
-        pending_max_bytes,
-        wait_max,
-        hurry: Notify::new(),
-        snapshots: Snapshots::default(),
-        ending: RefCell::new(None),
-    });
+    let shard = Rc::new(Shard::new(engine, journal));
     signals::watch(&shard)?;
     tokio::task::spawn_local(journal_link::follow(Rc::clone(&shard)));
     tokio::task::spawn_local(journal_link::hand_over(Rc::clone(&shard)));
+    tokio::task::spawn_local(send(Rc::clone(&shard)));
     tokio::task::spawn_local(background::turns(Rc::clone(&shard)));
     tokio::task::spawn_local(listener::accept(Rc::clone(&shard)));
     progress::serving_begins();
@@ -219,6 +245,14 @@ async fn serve(mut config: Config, config_file: String) -> Result<(), String> {
     journal_link::finish(&shard).await;
     let how = shard.ending.borrow_mut().take();
     how.unwrap_or(Ok(()))
+}
+
+/// Sends replies as soon as the tasks that are ready now have had their turn.
+async fn send(shard: Rc<Shard>) {
+    loop {
+        shard.send.notified().await;
+        shard.send_ready();
+    }
 }
 
 /// A seed from the system, for what must not be guessable.
