@@ -194,7 +194,8 @@ fn one_round(
     work.wrong
 }
 
-/// Lets all connections work until the server is ended under them.
+/// Lets all connections work until the server is ended under them. They are opened before, so that none comes when the
+/// server is gone already.
 fn work(
     options: &Options,
     server: Server,
@@ -205,30 +206,32 @@ fn work(
     (acks, seen): (&AtomicU64, &[AtomicU64]),
 ) -> Work {
     let port = server.port;
-    let open =
-        move || Conn::open(port, Duration::from_secs(20)).map_err(|e| format!("cannot connect: {e:?}"));
+    let open_for = |limit| Conn::open(port, limit).map_err(|e| format!("cannot connect: {e:?}"));
+    let open = || open_for(Duration::from_secs(20));
     // Blocking pops may wait for as long as the round lasts.
-    let open_long = move || Conn::open(port, ROUND_LIMIT * 2).map_err(|e| format!("cannot connect: {e:?}"));
+    let open_long = || open_for(ROUND_LIMIT * 2);
     let mut work = Work::default();
     std::thread::scope(|scope| {
         let mut plain: Vec<ScopedJoinHandle<'_, Result<(), String>>> = Vec::new();
         let mut on_shared = Vec::new();
         let mut on_queues = Vec::new();
         for lane in &mut data.lanes {
-            plain.push(scope.spawn(move || lane.write(&mut open()?, acks)));
+            let conn = open();
+            plain.push(scope.spawn(move || lane.write(&mut conn?, acks)));
         }
         for _ in 0..READERS {
-            let mut rng = rng.fork();
-            plain.push(scope.spawn(move || read_others(&mut open()?, &mut rng, seen)));
+            let (mut rng, conn) = (rng.fork(), open());
+            plain.push(scope.spawn(move || read_others(&mut conn?, &mut rng, seen)));
         }
         if manner.rewrites {
-            plain.push(scope.spawn(move || rewrite(&mut open()?)));
+            let conn = open();
+            plain.push(scope.spawn(move || rewrite(&mut conn?)));
         }
         for n in 0..COUNTERS + SWAPPERS {
-            let mut rng = rng.fork();
+            let (mut rng, conn) = (rng.fork(), open());
             on_shared.push(scope.spawn(move || {
                 let mut deeds = shared::Deeds::default();
-                let ended = open().and_then(|mut conn| match n {
+                let ended = conn.and_then(|mut conn| match n {
                     0..COUNTERS => deeds.count_and_set(&format!("r{round}w{n}"), &mut conn, &mut rng, acks),
                     _ => deeds.compare_and_set(&mut conn, acks),
                 });
@@ -236,10 +239,10 @@ fn work(
             }));
         }
         for n in 0..PRODUCERS + CONSUMERS + MOVERS {
-            let mut rng = rng.fork();
+            let (mut rng, conn) = (rng.fork(), open_long());
             on_queues.push(scope.spawn(move || {
                 let mut deeds = queues::Deeds::default();
-                let ended = open_long().and_then(|mut conn| {
+                let ended = conn.and_then(|mut conn| {
                     if n < MOVERS {
                         deeds.relay(n, &mut conn, &mut rng, acks)
                     } else if n < MOVERS + PRODUCERS {
