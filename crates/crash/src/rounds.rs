@@ -215,16 +215,14 @@ fn work(
         let mut plain: Vec<ScopedJoinHandle<'_, Result<(), String>>> = Vec::new();
         let mut on_shared = Vec::new();
         let mut on_queues = Vec::new();
-        for lane in &mut data.lanes {
-            let conn = open();
+        for (lane, conn) in data.lanes.iter_mut().zip(std::iter::repeat_with(open)) {
             plain.push(scope.spawn(move || lane.write(&mut conn?, acks)));
         }
         for _ in 0..READERS {
             let (mut rng, conn) = (rng.fork(), open());
             plain.push(scope.spawn(move || read_others(&mut conn?, &mut rng, seen)));
         }
-        if manner.rewrites {
-            let conn = open();
+        if let Some(conn) = manner.rewrites.then(open) {
             plain.push(scope.spawn(move || rewrite(&mut conn?)));
         }
         for n in 0..COUNTERS + SWAPPERS {

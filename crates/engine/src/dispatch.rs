@@ -1,8 +1,8 @@
 //! From bytes to a command's reply: parsing, the checks before a command, its execution, its gate.
 
-use sessile_command::{Attempt, Error, Flow, Frame, NotifyClass, ReadCx, Run, WriteCx};
+use sessile_command::{Attempt, Error, Flow, Frame, Keys, NotifyClass, ReadCx, Run, WriteCx};
 use sessile_keyspace::Gate;
-use sessile_resp::{Args, Parser, ProtocolError, Reply, c_text};
+use sessile_resp::{Args, Parser, ProtocolError, Reply, c_text, peek_key};
 
 use crate::engine::{Engine, JournalState};
 use crate::scripts::Unnoted;
@@ -16,6 +16,9 @@ const REQUESTS_A_TURN: usize = 1024;
 const RESUMED_A_FEED: usize = 4;
 /// Output that is looked at between the requests of a pipeline; below it the end of the turn is soon enough.
 const OUTPUT_WATCHED_BYTES: usize = 256 * 1024;
+
+/// Longer keys of requests that come next are not looked up ahead: hashing them twice would cost more than it saves.
+const PREFETCHED_KEY_BYTES: usize = 128;
 
 /// Commands that run while too much waits for the journal: DESIGN §5.5, and what a client sends before them.
 const DIAGNOSTICS: &[&str] = &[
@@ -122,6 +125,7 @@ impl Engine {
                         parser.reset();
                         return used;
                     }
+                    self.prefetch_next(conn, &input[used + len..]);
                     if !args.is_empty() {
                         self.request(conn, args);
                     }
@@ -141,6 +145,18 @@ impl Engine {
         }
         self.resumable.push_back(conn);
         used
+    }
+
+    /// Has the processor fetch the entry that the next request of a pipeline is likely to look up, while this one runs.
+    /// Clients mostly send the same command again, so the last one tells whether a key stands where it is looked for.
+    fn prefetch_next(&self, conn: ConnId, rest: &[u8]) {
+        let Some(session) = self.session(conn).filter(|_| !rest.is_empty()) else { return };
+        let begins_with_key = |entry: &Entry| matches!(entry.command.keys, Keys::Range { first: 1, .. });
+        if session.last_command.is_some_and(begins_with_key)
+            && let Some(key) = peek_key(rest).filter(|key| key.len() <= PREFETCHED_KEY_BYTES)
+        {
+            self.keyspace.prefetch(session.db, key);
+        }
     }
 
     /// Answers malformed input; nothing more can be read from its connection.

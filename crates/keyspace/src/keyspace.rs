@@ -147,6 +147,11 @@ impl Keyspace {
         self.dbs[db as usize].table.get(key.hash, key.bytes)
     }
 
+    /// Has the processor fetch what a lookup of the key will read.
+    pub fn prefetch(&self, db: u32, key: &[u8]) {
+        self.dbs[db as usize].table.prefetch(self.hash_key.hash(key));
+    }
+
     /// Memory of tables and entries, as the allocator counts it.
     pub fn memory_bytes(&self) -> usize {
         self.entry_bytes() + self.table_bytes()

@@ -114,6 +114,13 @@ impl Table {
         self.segment(hash).entries.find(inner(hash), |e| e.key() == key)
     }
 
+    /// Has the processor fetch what is probably the entry with this hash.
+    pub fn prefetch(&self, hash: u64) {
+        if let Some(entry) = self.segment(hash).entries.find(inner(hash), |_| true) {
+            entry.prefetch();
+        }
+    }
+
     /// The entry for changing.
     pub fn get_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
         self.segment_mut(hash).entries.find_mut(inner(hash), |e| e.key() == key)
