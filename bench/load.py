@@ -1,10 +1,10 @@
-"""The clients that make the load, on the core that the servers do not have."""
+"""The clients that make the load, on the cores that a server leaves them."""
 
 import csv
 import os
 import subprocess
 
-from servers import CLIENT_CORE, ROOT, Failed
+from servers import ROOT, Failed
 
 KEYS = 100_000
 PROBE_INTERVAL_US = 100
@@ -12,8 +12,8 @@ LIMIT_S = 300
 LIBRARIES = ROOT / "clients/infisical/today"
 
 
-def on_client_core(*words):
-    return ["taskset", "-c", str(CLIENT_CORE), *map(str, words)]
+def on_client_cores(server, *words):
+    return ["taskset", "-c", server.client_cores, *map(str, words)]
 
 
 def run(words):
@@ -26,7 +26,7 @@ def run(words):
 
 def benchmark_words(server, command, connections, pipeline, requests, keys=KEYS):
     words = ["redis-benchmark", "-p", server.port, "-c", connections, "-P", pipeline, "-n", requests, "-r", keys]
-    return on_client_core(*words, "--csv", *command)
+    return on_client_cores(server, *words, "--csv", *command)
 
 
 def benchmark(server, command, connections, pipeline, requests):
@@ -84,7 +84,7 @@ def session_writers(server, count, keys):
 
 def fill(tools, server, count, *command):
     """Sends a command `count` times; {n}, {k} and {x} in it are told in client.c."""
-    run(on_client_core(tools.client, "fill", server.port, count, *command))
+    run(on_client_cores(server, tools.client, "fill", server.port, count, *command))
 
 
 def fill_sessions(tools, server, count):
@@ -94,14 +94,14 @@ def fill_sessions(tools, server, count):
 
 def connects(tools, server, count, parallel):
     """Connections a second that each say HELLO 3, GET and close."""
-    return count / float(run(on_client_core(tools.client, "connects", server.port, count, parallel)))
+    return count / float(run(on_client_cores(server, tools.client, "connects", server.port, count, parallel)))
 
 
 def probe(tools, server, keys, seconds, command=None):
     """A GET each 100 microseconds, which does not wait for a server that stands still: for so long, or from a command
     that starts a snapshot to its end. Gives {count, seconds, p50, p99, p999, max}, latencies in microseconds."""
     words = [tools.client, "probe", server.port, keys, PROBE_INTERVAL_US, seconds, *([command] if command else [])]
-    numbers = map(float, run(on_client_core(*words)).split())
+    numbers = map(float, run(on_client_cores(server, *words)).split())
     return dict(zip(("count", "seconds", "p50", "p99", "p999", "max"), numbers))
 
 
@@ -116,7 +116,7 @@ def install_libraries():
 def jobs(server, count, warm_up):
     """BullMQ: (jobs a second, seconds of the server's processor time a job), from adding to completed."""
     program = os.path.join(ROOT, "bench/jobs.mjs")
-    with Beside(on_client_core("node", program, server.port, count, warm_up)) as client:
+    with Beside(on_client_cores(server, "node", program, server.port, count, warm_up)) as client:
         client.line()
         before_s = server.cpu_s()
         client.tell("go")

@@ -35,7 +35,7 @@ class Run:
             # The order changes, so that neither always has the warmer or the busier machine.
             order = KINDS if number % 2 == 0 else KINDS[::-1]
             rows = [row for row in self.rows if row.rounds_max > number]
-            for setting in ("memory", "durable", "slow"):
+            for setting in ("memory", "durable", "slow", "unpinned"):
                 self.shared(setting, order, [row for row in rows if row.setting == setting], check=number == 0)
             for row in rows:
                 if row.setting is None:
@@ -61,7 +61,8 @@ class Run:
 
     @contextlib.contextmanager
     def server(self, setting, kind):
-        with Server(self.tools, kind, durable=setting != "memory", slow_fsync=setting == "slow") as server:
+        durable, slow, pinned = setting != "memory", setting == "slow", setting != "unpinned"
+        with Server(self.tools, kind, durable, slow, pinned) as server:
             if setting == "slow":
                 require_slow(server)
             yield server

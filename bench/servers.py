@@ -65,16 +65,19 @@ class Server:
     """A server process on a free loopback port with a folder of its own; ends with the `with` block.
 
     Durable is Sessile as it comes, and Redis with `appendfsync always`; otherwise both keep everything in memory.
-    `slow_fsync` makes every fsync of either 1 ms longer, as network disks do.
+    `slow_fsync` makes every fsync of either 1 ms longer, as network disks do. Unless `pinned`, server and clients may
+    use all cores.
     """
 
-    def __init__(self, tools, kind, durable, slow_fsync=False):
+    def __init__(self, tools, kind, durable, slow_fsync=False, pinned=True):
         self.kind = kind
         self.folder = tempfile.mkdtemp(prefix="sessile-bench-")
         self.port = free_port()
         self.process = self.connection = None
         lead = [tools.binaries[kind]] + (["server"] if kind == "sessile" else [])
-        self.command = ["taskset", "-c", str(SERVER_CORE), *lead, "--port", str(self.port), "--dir", self.folder]
+        every = ",".join(map(str, CORES))
+        server_cores, self.client_cores = (str(SERVER_CORE), str(CLIENT_CORE)) if pinned else (every, every)
+        self.command = ["taskset", "-c", server_cores, *lead, "--port", str(self.port), "--dir", self.folder]
         self.command += ["--bind", "127.0.0.1", "--protected-mode", "no", "--save", ""]
         if not durable:
             self.command += ["--appendonly", "no"]

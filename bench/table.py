@@ -14,7 +14,7 @@ BUSY_LOAD = 3.0
 HEAD = """# Benchmarks
 
 Sessile beside Debian's `redis-server` on the same machine, in alternated runs: the server with all of its threads and
-children on one core, the clients on the other. *Durable* compares Sessile as it comes with `appendonly yes, appendfsync
+children on one core, the clients on the other, unless a row says *not pinned*. *Durable* compares Sessile as it comes with `appendonly yes, appendfsync
 always`; *in memory* runs both with `appendonly no`. Neither has save points.
 
 A ratio is Sessile's number divided by Redis' of the same round: the median, in brackets the least and the greatest. The

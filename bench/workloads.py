@@ -121,9 +121,13 @@ def beside_rows():
         ("durable", 1): (at_least(3), None),
         ("slow", 50): (at_least(2.5), None),
         ("slow", 1): (at_least(20), None),
+        # Pinned, all clients share a core, and a server that serves the writers better takes it from the readers.
+        ("unpinned", 50): (at_least(1.2), at_most(0.8)),
+        ("unpinned", 1): (at_least(3), None),
     }
+    manners = {"durable": "", "slow": ", fsync 1 ms slower", "unpinned": ", not pinned"}
     for (setting, connections), (rate, p99) in floors.items():
-        name = f"GET c={connections} beside 8 writers{', fsync 1 ms slower' if setting == 'slow' else ''}"
+        name = f"GET c={connections} beside 8 writers{manners[setting]}"
         metrics = (Metric("rate", "GET/s", 0, rate), Metric("p99", "GET p99 ms", 2, p99), Metric("writes", "SET/s", 0))
         measure = measures.Beside(name, COMMANDS["GET"][0][0], connections)
         yield Row("Reads beside 8 durable writers", name, setting, metrics, measure, command="GET")
@@ -172,5 +176,6 @@ QUICK = {
     "GET c=50", "SET c=50", "GET c=50 P=16", "SET c=50 P=16", "XADD c=50 P=16", "EVAL 1 call c=50 P=16",
     "EVAL 1,000 calls c=50", "durable GET c=50", "durable SET c=1", "durable SET c=50", "durable SET c=50 P=16",
     "GET c=50 beside 8 writers", "GET c=1 beside 8 writers", "GET c=50 beside 8 writers, fsync 1 ms slower",
+    "GET c=50 beside 8 writers, not pinned",
     "BullMQ jobs", "durable BullMQ jobs", "connect, HELLO 3, GET, close", "key of 32 bytes, value of 64, TTL",
 }  # fmt: skip
