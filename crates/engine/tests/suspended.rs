@@ -13,6 +13,7 @@
 //! | `what_saves_data_waits` | `take_actions` holds nothing back |
 //! | `time_stands_still` | `standing_ms` is not looked at |
 //! | `times_are_those_of_the_whole` | `note_late` does nothing |
+//! | `a_pattern_without_end_is_killed` | Lua's own matcher, which hangs Redis as it did this |
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -365,4 +366,15 @@ fn times_are_those_of_the_whole() {
         let usec = line.split("usec=").nth(1).and_then(|it| it.split(',').next()?.parse::<u64>().ok());
         assert!(line.contains("calls=1,") && usec > Some(1_000_000), "{line}");
     }
+}
+
+#[test]
+fn a_pattern_without_end_is_killed() {
+    let mut ours = Ours::new();
+    ours.start("EVAL return_string.find(string.rep('a',100),string.rep('.-',30)..'b') 0");
+    ours.until_busy();
+    assert!(ours.ask("GET a").starts_with("-BUSY "));
+    assert_eq!(ours.ask("SCRIPT KILL"), "+OK\r\n");
+    assert!(ours.reply().starts_with("-ERR Script killed by user with SCRIPT KILL... script: "));
+    assert_eq!(ours.ask("GET a"), "$-1\r\n");
 }

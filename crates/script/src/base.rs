@@ -1,5 +1,5 @@
 //! Functions of Lua's own libraries that scripts get another form of: `pcall` as Redis has it, loading without
-//! precompiled code, and guards around what writes tables raw or matches patterns.
+//! precompiled code, and guards around what writes tables raw.
 
 use std::ffi::c_int;
 
@@ -7,9 +7,6 @@ use crate::bridge::{Kind, Lua, OUT_OF_MEMORY};
 
 /// What scripts get for writing to a table that is not theirs.
 pub(crate) const READ_ONLY: &str = "Attempt to modify a readonly table";
-
-/// Quantifiers that a pattern may have: each can take a level of the machine's stack.
-const QUANTIFIERS_MAX: usize = 2_000;
 
 /// Functions that a guard runs in the end; each is an index into the state's originals.
 #[derive(Clone, Copy)]
@@ -23,14 +20,10 @@ pub(crate) enum Original {
     Unpack,
     Insert,
     ForEach,
-    Find,
-    Match,
-    GlobalMatch,
-    GlobalSubstitute,
 }
 
 /// Every original with the library that it is in and its name there, in the order of the enum.
-pub(crate) const ORIGINALS: [(&str, &str); 13] = [
+pub(crate) const ORIGINALS: [(&str, &str); 9] = [
     ("", "rawget"),
     ("", "rawset"),
     ("", "next"),
@@ -40,10 +33,6 @@ pub(crate) const ORIGINALS: [(&str, &str); 13] = [
     ("", "unpack"),
     ("table", "insert"),
     ("table", "foreach"),
-    ("string", "find"),
-    ("string", "match"),
-    ("string", "gmatch"),
-    ("string", "gsub"),
 ];
 
 /// Puts the guards into the table of globals on top.
@@ -85,20 +74,6 @@ pub(crate) fn replace_table(lua: Lua<'_>) {
     lua.set_field("insert");
     lua.push_function(|lua| on_real(lua, Original::ForEach));
     lua.set_field("foreach");
-}
-
-/// Puts the guards into the table `string` on top.
-pub(crate) fn replace_string(lua: Lua<'_>) {
-    lua.push_function(|lua| with_short_pattern(lua, Original::Find));
-    lua.set_field("find");
-    lua.push_function(|lua| with_short_pattern(lua, Original::Match));
-    lua.set_field("match");
-    lua.push_function(|lua| with_short_pattern(lua, Original::GlobalMatch));
-    lua.set_field("gmatch");
-    lua.push_function(|lua| with_short_pattern(lua, Original::GlobalMatch));
-    lua.set_field("gfind");
-    lua.push_function(|lua| with_short_pattern(lua, Original::GlobalSubstitute));
-    lua.set_field("gsub");
 }
 
 /// Gives what an error reply needs: a table with the text, the source and the line of what raised it.
@@ -223,20 +198,6 @@ fn unpack(lua: Lua<'_>) -> c_int {
         lua.raise(format_args!("too many results to unpack"));
     }
     original(lua, Original::Unpack)
-}
-
-fn with_short_pattern(lua: Lua<'_>, which: Original) -> c_int {
-    if lua.kind(2) == Kind::String {
-        let pattern = lua.bytes(2).unwrap_or_default();
-        let is_plain = matches!(which, Original::Find) && lua.boolean(4);
-        if pattern.len() > QUANTIFIERS_MAX && !is_plain {
-            let quantifiers = pattern.iter().filter(|byte| matches!(byte, b'?' | b'*' | b'+' | b'-')).count();
-            if quantifiers > QUANTIFIERS_MAX {
-                lua.raise(format_args!("pattern too complex"));
-            }
-        }
-    }
-    original(lua, which)
 }
 
 /// Calls with errors caught. A table with a text in `err` is shown as that text, for scripts older than Redis 7.

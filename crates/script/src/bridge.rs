@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "Lua is a C library")]
 
 mod allocator;
+mod buffer;
 mod load;
 
 use std::{
@@ -24,6 +25,7 @@ use crate::{
     state::{BUFFER_KEEP_BYTES, Slot, State},
 };
 
+pub(crate) use buffer::Buffer;
 pub(crate) use mlua_sys::LUA_ERRMEM as OUT_OF_MEMORY;
 
 /// A function in C's calling convention, as Lua keeps it.
@@ -31,6 +33,9 @@ pub(crate) type RawFunction = ffi::lua_CFunction;
 
 /// How often the host is asked whether to go on, in Lua instructions.
 const HOOK_INSTRUCTIONS: c_int = 10_000;
+
+/// How often our own functions ask it, in steps of theirs.
+const STEPS: usize = 20_000;
 
 const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL...";
 
@@ -287,6 +292,11 @@ impl<'a> Lua<'a> {
     pub(crate) fn create_table(self, array_len: usize, fields: usize) {
         let hint = |count: usize| count.min(1 << 16) as c_int;
         unsafe { ffi::lua_createtable(self.raw, hint(array_len), hint(fields)) }
+    }
+
+    /// Replaces the key on top by its value in the table at `table`, by its metatable if there is one.
+    pub(crate) fn get(self, table: c_int) {
+        unsafe { ffi::lua_gettable_(self.raw, table) }
     }
 
     pub(crate) fn raw_get(self, table: c_int) {
@@ -569,6 +579,22 @@ impl<'a> Lua<'a> {
         self.raise_top()
     }
 
+    /// Counts work of our own functions, which Lua's hook does not see, and asks the host as that does. A step takes some
+    /// nanoseconds.
+    #[inline]
+    pub(crate) fn spend(self, steps: usize) {
+        match self.state.steps_left.get().checked_sub(steps) {
+            Some(left) => self.state.steps_left.set(left),
+            None => self.interrupt_after_steps(),
+        }
+    }
+
+    #[cold]
+    fn interrupt_after_steps(self) {
+        self.state.steps_left.set(STEPS);
+        self.interrupt();
+    }
+
     /// Lua 5.1 does not collect when an allocation is refused, so collect before that, if it has gone near the limit
     /// since the last time.
     fn relieve_memory(self) {
@@ -577,6 +603,20 @@ impl<'a> Lua<'a> {
         let used = memory.used.get();
         if used > limit / 4 * 3 && used > memory.used_after_relief.get() + limit / 16 {
             self.collect_all();
+        }
+    }
+
+    /// Raises Lua's error for memory that is out unless there are as many bytes: for what is put together outside of Lua.
+    pub(crate) fn require_memory(self, bytes: usize) {
+        let memory = &self.state.memory;
+        let is_short =
+            || memory.limit.get().is_some_and(|limit| memory.used.get().saturating_add(bytes) > limit);
+        if is_short() {
+            self.collect_all();
+            if is_short() {
+                // The allocator refuses it, and Lua raises.
+                unsafe { ffi::lua_newuserdata(self.raw, bytes) };
+            }
         }
     }
 
@@ -601,6 +641,11 @@ impl<'a> Lua<'a> {
             ffi::lua_gc(self.raw, ffi::LUA_GCRESTART, 0);
         }
     }
+}
+
+/// The index of a value that is bound to the running function, from 1.
+pub(crate) fn upvalue(index: c_int) -> c_int {
+    ffi::lua_upvalueindex(index)
 }
 
 /// Calls `F`, a function item or closure without captures, which therefore needs no value to be called.

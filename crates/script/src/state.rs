@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) script_proto: Cell<Proto>,
     /// The script has to end; what it raises from now on is not to be caught.
     pub(crate) killed: Cell<bool>,
+    /// Steps of our own functions until the host is asked whether to go on, as the hook does for Lua's instructions.
+    pub(crate) steps_left: Cell<usize>,
     /// The script called `collectgarbage`, whose settings must not outlive it.
     pub(crate) collector_touched: Cell<bool>,
     pub(crate) memory: Memory,
@@ -93,6 +95,7 @@ impl Default for State {
             suspender: Cell::default(),
             script_proto: Cell::default(),
             killed: Cell::default(),
+            steps_left: Cell::default(),
             collector_touched: Cell::default(),
             memory: Memory::default(),
             random: Slot::default(),

@@ -79,6 +79,11 @@ const BUSY: &[&str] = &[
     "for i = 1, 100 do redis.call('echo', i) end return 7",
     "for i = 1, 100 do redis.pcall('echo', 'fail') end return 7",
     "local n = 0 while n < 100 do n = n + 1 pcall(redis.call, 'echo', 'fail') end return 7",
+    "return string.find(string.rep('a', 80), '.-.-.-b') or 7",
+    "return string.match(string.rep('a', 80), '(.*)(.*)[^b]*b') or 7",
+    "for _ in string.gmatch(string.rep('(', 2000), '%b()') do end return 7",
+    "return string.gsub(string.rep('a', 200), 'a+a+b', '') and 7",
+    "return coroutine.wrap(function() return string.find(string.rep('a', 400), '(a+)%1b') or 7 end)()",
 ];
 
 #[test]
@@ -105,6 +110,9 @@ fn kill_is_not_to_be_caught() {
         "local function f() pcall(f) f() end while true do pcall(f) end",
         "local t = setmetatable({}, {__index = function() while true do end end}) while true do pcall(function() return t.x end) end",
         "repeat until false",
+        "while true do pcall(string.find, string.rep('a', 100), string.rep('.-', 20) .. 'b') end",
+        "while true do pcall(string.gsub, 'x', 'x', function() string.match(string.rep('a', 100), string.rep('a?', 50) .. 'b') end) end",
+        "for _ in string.gmatch(string.rep('a', 100), string.rep('.*', 20) .. 'b') do end",
     ];
     for body in stubborn.iter().chain(BUSY) {
         for plan in [
@@ -180,16 +188,19 @@ fn recursion_ends_in_an_error() {
         let (reply, _) = finish(scripts, &mut PlannedHost::default(), body);
         assert!(reply.starts_with('-') && reply.contains(expected), "{body}: {reply}");
     };
-    check(
-        &mut scripts,
-        "return string.find(string.rep('a', 300000), string.rep('a?', 300000))",
-        "pattern too complex",
-    );
-    check(
-        &mut scripts,
-        "return string.gsub(string.rep('a', 3000), string.rep('a-', 3000), '')",
-        "pattern too complex",
-    );
+    for pattern in ["string.rep('a?', 300000)", "string.rep('a-', 300000)", "string.rep('a*', 300000) .. 'b'"]
+    {
+        check(
+            &mut scripts,
+            &format!("return string.find(string.rep('a', 300000), {pattern})"),
+            "pattern too complex",
+        );
+        check(
+            &mut scripts,
+            &format!("return string.gsub(string.rep('a', 300000), {pattern}, '')"),
+            "pattern too complex",
+        );
+    }
     check(&mut scripts, "return cmsgpack.unpack(string.rep('\\145', 1000000))", "stack overflow");
     check(
         &mut scripts,
