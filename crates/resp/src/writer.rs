@@ -30,6 +30,12 @@ impl<'a> Reply<'a> {
         Self { out, proto }
     }
 
+    /// Bytes in the buffer, with what stood there before.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
     /// The protocol version of the client.
     #[inline]
     pub fn proto(&self) -> Proto {

@@ -8,6 +8,12 @@ use crate::bridge::{Kind, Lua, OUT_OF_MEMORY};
 /// What scripts get for writing to a table that is not theirs.
 pub(crate) const READ_ONLY: &str = "Attempt to modify a readonly table";
 
+/// What a step of the collector's goes over, about.
+const COLLECTED_A_STEP_BYTES: usize = 32;
+
+/// Elements that Lua sorts by itself, without asking whether to go on: its method is quadratic at worst.
+const SORTED_ALONE: usize = 4096;
+
 /// Functions that a guard runs in the end; each is an index into the state's originals.
 #[derive(Clone, Copy)]
 pub(crate) enum Original {
@@ -20,10 +26,13 @@ pub(crate) enum Original {
     Unpack,
     Insert,
     ForEach,
+    Remove,
+    MaxN,
+    Sort,
 }
 
 /// Every original with the library that it is in and its name there, in the order of the enum.
-pub(crate) const ORIGINALS: [(&str, &str); 9] = [
+pub(crate) const ORIGINALS: [(&str, &str); 12] = [
     ("", "rawget"),
     ("", "rawset"),
     ("", "next"),
@@ -33,6 +42,9 @@ pub(crate) const ORIGINALS: [(&str, &str); 9] = [
     ("", "unpack"),
     ("table", "insert"),
     ("table", "foreach"),
+    ("table", "remove"),
+    ("table", "maxn"),
+    ("table", "sort"),
 ];
 
 /// Puts the guards into the table of globals on top.
@@ -57,6 +69,7 @@ pub(crate) fn replace_base(lua: Lua<'_>) {
     lua.set_field("getmetatable");
     lua.push_function(|lua| {
         lua.state().collector_touched.set(true);
+        lua.spend(lua.state().memory.used.get() / COLLECTED_A_STEP_BYTES);
         original(lua, Original::CollectGarbage)
     });
     lua.set_field("collectgarbage");
@@ -70,8 +83,28 @@ pub(crate) fn replace_base(lua: Lua<'_>) {
 
 /// Puts the guards into the table `table` on top.
 pub(crate) fn replace_table(lua: Lua<'_>) {
-    lua.push_function(|lua| unless_protected(lua, Original::Insert));
+    lua.push_function(|lua| {
+        // Two arguments add at the end, which moves nothing.
+        if lua.top() > 2 {
+            lua.spend(lua.table_len(1));
+        }
+        unless_protected(lua, Original::Insert)
+    });
     lua.set_field("insert");
+    lua.push_function(|lua| {
+        if lua.top() > 1 {
+            lua.spend(lua.table_len(1));
+        }
+        original(lua, Original::Remove)
+    });
+    lua.set_field("remove");
+    lua.push_function(|lua| {
+        lua.spend(lua.table_len(1));
+        original(lua, Original::MaxN)
+    });
+    lua.set_field("maxn");
+    lua.push_function(sort);
+    lua.set_field("sort");
     lua.push_function(|lua| on_real(lua, Original::ForEach));
     lua.set_field("foreach");
 }
@@ -183,6 +216,22 @@ fn get_metatable(lua: Lua<'_>) -> c_int {
         None => lua.push_nil(),
     }
     1
+}
+
+/// `table.sort`. A comparison of ours lets a long one be interrupted; one of the script's does it already.
+fn sort(lua: Lua<'_>) -> c_int {
+    if lua.table_len(1) > SORTED_ALONE && matches!(lua.kind(2), Kind::None | Kind::Nil) {
+        lua.set_top(1);
+        lua.push_function(|lua| {
+            let text_len = |index| {
+                if lua.kind(index) == Kind::String { lua.bytes(index).map_or(0, <[u8]>::len) } else { 0 }
+            };
+            lua.spend(2 + text_len(1).min(text_len(2)) / 64);
+            lua.push_boolean(lua.is_less(1, 2));
+            1
+        });
+    }
+    original(lua, Original::Sort)
 }
 
 /// Lua counts the results in an `int`, which a range near its limits overflows.

@@ -83,6 +83,12 @@ const BUSY: &[&str] = &[
     "return string.match(string.rep('a', 80), '(.*)(.*)[^b]*b') or 7",
     "for _ in string.gmatch(string.rep('(', 2000), '%b()') do end return 7",
     "return string.gsub(string.rep('a', 200), 'a+a+b', '') and 7",
+    "local t = {1} for i = 1, 17 do t = {t, t} end return #cjson.encode(t) > 0 and 7",
+    "local t = {1} for i = 1, 4 do t = {t, t, t, t, t, t, t, t, t, t, t, t, t, t, t, t, t} end return #cmsgpack.pack(t) > 0 and 7",
+    "return #cjson.decode('[' .. string.rep('1,', 200000) .. '1]') and 7",
+    "return #{cmsgpack.unpack(string.rep('\\147\\1\\2\\3', 7000))} and #cmsgpack.unpack('\\221\\0\\3\\13\\64' .. string.rep('\\1', 200000)) and 7",
+    "local t = {} for i = 1, 5000 do t[i] = i * 7919 % 5003 end table.sort(t) return 7",
+    "local t = {} for i = 1, 5000 do t[i] = i end for i = 1, 50 do table.insert(t, 1, 0) table.remove(t, 1) table.maxn(t) end return 7",
     "return coroutine.wrap(function() return string.find(string.rep('a', 400), '(a+)%1b') or 7 end)()",
 ];
 
@@ -166,6 +172,12 @@ fn memory_is_limited_and_comes_back() {
         "local t = {} for i = 1, 1e9 do t[i] = string.rep('x', 1000) .. i end",
         "return cjson.decode('[' .. string.rep('[],', 2000000) .. '1]')",
         "local t = {} for i = 1, 1e9 do t[i] = coroutine.create(function() end) end",
+        "local t = {1} for i = 1, 100 do t = {t, t} end return cjson.encode(t)",
+        "local t = {1} for i = 1, 15 do t = {t, t, t, t, t, t, t, t, t, t, t, t, t} end return cmsgpack.pack(t)",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end return cjson.encode(t)",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end return struct.pack(string.rep('s', 20), unpack(t))",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end return redis.call('echo', unpack(t))",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end redis.log(1, unpack(t))",
         "return loadstring('return \"' .. string.rep('x', 5000000) .. '\"')()",
     ];
     for body in bombs {
@@ -179,6 +191,33 @@ fn memory_is_limited_and_comes_back() {
         assert_eq!(finish(&mut scripts, &mut PlannedHost::default(), churn).0, ":7\r\n", "after {body}");
     }
     assert!(scripts.memory_bytes() < limit + (1 << 20));
+}
+
+#[test]
+fn a_reply_is_limited_and_can_be_interrupted() {
+    let limit = 8 << 20;
+    let mut scripts = ScriptHost::new(Options { memory_limit_bytes: limit, ..Options::default() });
+    for bomb in [
+        "local t = {1} for i = 1, 100 do t = {t, t} end return t",
+        "redis.setresp(3) local t = {1} for i = 1, 100 do t = {map = {[1] = t, [2] = t}} end return t",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end return t",
+    ] {
+        let mut host = PlannedHost { plan: vec![Interrupt::Suspend; 3].into(), ..PlannedHost::default() };
+        let reply = finish(&mut scripts, &mut host, bomb).0;
+        assert_eq!(
+            reply, "-ERR the script's reply is larger than the memory that scripts may use\r\n",
+            "{bomb}"
+        );
+    }
+    let long = "local t = {1} for i = 1, 17 do t = {t, t} end return t";
+    let (reply, _) = finish(&mut scripts, &mut PlannedHost::default(), long);
+    let mut host = PlannedHost { plan: vec![Interrupt::Suspend; 5].into(), ..PlannedHost::default() };
+    assert_eq!(finish(&mut scripts, &mut host, long), (reply, 5));
+    let mut host =
+        PlannedHost { plan: vec![Interrupt::Suspend, Interrupt::Kill].into(), ..PlannedHost::default() };
+    let killed = "-ERR Script killed by user with SCRIPT KILL...\r\n";
+    assert_eq!(finish(&mut scripts, &mut host, long), (killed.into(), 1));
+    assert_eq!(finish(&mut scripts, &mut PlannedHost::default(), "return 1").0, ":1\r\n");
 }
 
 #[test]
