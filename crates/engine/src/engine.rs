@@ -441,6 +441,9 @@ impl Engine {
         self.monitors.remove(&conn);
         self.gated.retain(|&c| c != conn);
         self.ready.retain(|&c| c != conn);
+        // Its place is taken by the next connection, perhaps before the open transaction ends.
+        self.outbox.retain(|(c, _)| *c != conn);
+        self.unblocks.retain(|(c, _)| *c != conn);
         self.sessions[conn] = None;
         self.free_sessions.push(conn);
         self.connected -= 1;

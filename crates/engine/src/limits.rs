@@ -96,6 +96,28 @@ impl Engine {
         }
     }
 
+    /// Before a further write of a script or EXEC. `maxmemory` is asked once, at its first, as in Redis; but what it writes
+    /// must neither grow without end nor take the memory that the machine has. What it wrote stays.
+    pub(crate) fn check_transaction(&self) -> Result<(), Error> {
+        if !self.txn.is_dirty() {
+            return Ok(());
+        }
+        if self.txn.is_too_large() {
+            let text = format!(
+                "OOM this transaction has written {} bytes: the rest of it is refused",
+                self.txn.max_bytes
+            );
+            return Err(Error::text(text));
+        }
+        let ceiling = self.server.memory_ceiling_bytes;
+        if ceiling > 0 && self.used_memory_bytes() as u64 > ceiling + ceiling / 10 {
+            return Err(Error::new(
+                "OOM the machine's memory is used up: the rest of this transaction is refused",
+            ));
+        }
+        Ok(())
+    }
+
     /// Notes what the node takes before it has data, in bytes.
     pub fn note_startup_bytes(&mut self, allocated_bytes: usize) {
         self.stats.base_bytes = allocated_bytes.saturating_sub(self.keyspace.memory_bytes());
@@ -208,5 +230,122 @@ impl Engine {
         let gate: Gate = self.own_gate();
         self.txn.finish();
         self.deliver(gate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sessile_config::{Asker, Config, Persona};
+    use sessile_resp::encode_request;
+
+    use super::*;
+    use crate::{Now, Options, Peer};
+
+    fn engine(settings: &[(&str, &str)]) -> (Engine, ConnId, ConnId) {
+        let mut config = Config::new(Persona::Sessile);
+        for (name, value) in settings {
+            let asker = Asker { local: true, loading: true };
+            config.set(name.as_bytes(), value.as_bytes(), asker).expect("it may be set");
+        }
+        let now = Now { wall_ms: 1_700_000_000_000, boot_ms: 0 };
+        let mut engine = Engine::new(Options { config, seed: 1, now, stopwatch_us });
+        let mut connect = || engine.connect(Peer { loopback: true, ..Peer::default() }).expect("room");
+        let (a, b) = (connect(), connect());
+        (engine, a, b)
+    }
+
+    /// Each look at it takes half a millisecond, so that scripts are past their time soon.
+    fn stopwatch_us() -> u64 {
+        use std::cell::Cell;
+        thread_local!(static STOPWATCH_US: Cell<u64> = const { Cell::new(0) });
+        STOPWATCH_US.with(|it| it.replace(it.get() + 500))
+    }
+
+    /// Words are parted by spaces, and `_` stands for one.
+    fn ask(engine: &mut Engine, conn: ConnId, line: &str) -> String {
+        let mut request = Vec::new();
+        encode_request(&mut request, &line.split(' ').map(|word| word.replace('_', " ")).collect::<Vec<_>>());
+        engine.feed(conn, &request);
+        take(engine, conn)
+    }
+
+    fn take(engine: &mut Engine, conn: ConnId) -> String {
+        if let Some((_, lsn)) = engine.take_batch() {
+            engine.advance(Gate { written: lsn, durable: lsn });
+        }
+        let bytes = engine.released(conn).to_vec();
+        engine.sent(conn, bytes.len());
+        String::from_utf8(bytes).expect("text")
+    }
+
+    const FILL: &str = "EVAL local_n=0_for_i=1,100_do_n=i_\
+                        local_r=redis.pcall('set','k'..i,string.rep('x',1000))_if_r.err_then_return_{n,r.err}_end_end_return_n 0";
+
+    #[test]
+    fn a_script_that_writes_without_end_is_stopped() {
+        for by_machine in [false, true] {
+            let (mut engine, a, _) = engine(&[]);
+            let expected = if by_machine {
+                let used = engine.used_memory_bytes() as u64;
+                engine.server.memory_ceiling_bytes = used + 10_000;
+                "*2\r\n:"
+            } else {
+                engine.txn.max_bytes = 10_000;
+                "*2\r\n:11\r\n$71\r\nOOM this transaction has written 10000 bytes: the rest of it is refused\r\n"
+            };
+            let reply = ask(&mut engine, a, FILL);
+            assert!(reply.starts_with(expected), "{reply}");
+            engine.server.memory_ceiling_bytes = 0;
+            let written = ask(&mut engine, a, "DBSIZE");
+            assert!(reply.contains("OOM ") && written != ":0\r\n" && written != ":100\r\n", "{written}");
+            // Another transaction begins with nothing.
+            assert_eq!(ask(&mut engine, a, "SET other 1"), "+OK\r\n");
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_writes_without_end_is_stopped() {
+        let (mut engine, a, _) = engine(&[]);
+        engine.txn.max_bytes = 10_000;
+        ask(&mut engine, a, &format!("SET k {}", "x".repeat(4000)));
+        ask(&mut engine, a, "MULTI");
+        for name in ["a", "b", "c", "d"] {
+            ask(&mut engine, a, &format!("COPY k {name}"));
+        }
+        ask(&mut engine, a, "GET nothing");
+        let refused = "-OOM this transaction has written 10000 bytes: the rest of it is refused\r\n";
+        assert_eq!(ask(&mut engine, a, "EXEC"), format!("*5\r\n:1\r\n:1\r\n:1\r\n{refused}$-1\r\n"));
+        assert_eq!(ask(&mut engine, a, "EXISTS a b c d"), ":3\r\n");
+    }
+
+    const LOUD: &str =
+        "EVAL for_i=1,100_do_redis.call('publish','c',string.rep('x',1000))_end_while_true_do_end 0";
+    const SHORT_OUTPUT: &[(&str, &str)] =
+        &[("busy-reply-threshold", "1"), ("client-output-buffer-limit", "pubsub 20000 0 0")];
+
+    #[test]
+    fn what_a_script_publishes_counts_as_output_before_it_ends() {
+        let (mut engine, a, b) = engine(SHORT_OUTPUT);
+        ask(&mut engine, b, "SUBSCRIBE c");
+        ask(&mut engine, a, LOUD);
+        (0..1000).for_each(|_| _ = engine.tick());
+        assert!(engine.has_open_transaction() && engine.should_close(b));
+        let held: usize = engine.outbox.iter().map(|(_, bytes)| bytes.len()).sum();
+        assert!((20_000..22_000).contains(&held), "{held}");
+    }
+
+    #[test]
+    fn messages_for_one_who_left_reach_nobody() {
+        let (mut engine, a, b) = engine(&SHORT_OUTPUT[..1]);
+        ask(&mut engine, b, "SUBSCRIBE c");
+        ask(&mut engine, a, "EVAL redis.call('publish','c','secret')_while_true_do_end 0");
+        engine.disconnect(b);
+        let next = engine.connect(Peer { loopback: true, ..Peer::default() }).expect("room");
+        assert_eq!(next, b, "the place is taken again");
+        assert_eq!(ask(&mut engine, next, "SCRIPT KILL"), "+OK\r\n");
+        while engine.has_open_transaction() {
+            engine.tick();
+        }
+        assert_eq!(take(&mut engine, next), "");
     }
 }

@@ -483,8 +483,11 @@ impl View<'_> {
             return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
         }
         // Only what has written nothing may be refused: half a transaction must not be.
-        if entry.command.is_write() && !self.engine.txn.is_dirty() {
-            self.engine.check_journal()?;
+        if entry.command.is_write() {
+            if !self.engine.txn.is_dirty() {
+                self.engine.check_journal()?;
+            }
+            self.engine.check_transaction()?;
         }
         let needs = entry.command.flags.has(Flags::DENY_OOM);
         if needs && self.run.short_of_memory && !self.run.wrote && self.engine.is_short_of_memory() {

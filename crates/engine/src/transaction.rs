@@ -213,6 +213,14 @@ impl Engine {
             if !self.monitors.is_empty() {
                 self.feed_monitors(conn, entry, args.as_args());
             }
+            if entry.command.is_write()
+                && let Err(error) = self.check_transaction()
+            {
+                self.stats.note_refusal(Some(entry.index), &error);
+                let proto = self.session_mut(conn).proto;
+                Reply::new(&mut exec.reply, proto).error(error.as_bytes());
+                continue;
+            }
             let began_us = (self.stopwatch_us)();
             let (ended, seen) = self.call(conn, entry, args.as_args(), Attempt::MustAnswer, &mut exec.reply);
             debug_assert!(matches!(ended, Ended::Done { .. }), "a command that must answer does");
