@@ -415,7 +415,7 @@ impl Engine {
         // A command whose time is over was told of its misses when it began to wait.
         frame.notes_misses =
             attempt != Attempt::TimedOut && self.settings.notify.has(NotifyClass::Miss as u8);
-        let mut reply = Reply::new(out, proto);
+        let mut reply = Reply::limited(out, proto, self.reply_max_bytes);
         let start = reply.mark();
         let result = if let Some(run) = entry.session {
             run(self, conn, args, &mut reply).map(|()| Flow::Done)

@@ -335,6 +335,45 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_above_the_limit_is_given_up_and_its_client_closed() {
+        for queued in [false, true] {
+            for line in ["LRANGE l 0 -1", "MGET K K K", "HGETALL h", "DUMP l"] {
+                let (mut engine, a, b) = engine(&[("client-output-buffer-limit", "normal 20000 0 0")]);
+                ask(&mut engine, a, &format!("RPUSH l {}", vec!["x".repeat(1000); 100].join(" ")));
+                let fields: Vec<String> =
+                    (0..100).map(|field| format!("{field} {}", "x".repeat(1000))).collect();
+                ask(&mut engine, a, &format!("HSET h {}", fields.join(" ")));
+                ask(&mut engine, a, &format!("SET k {}", "x".repeat(10_000)));
+                if queued {
+                    ask(&mut engine, b, "MULTI");
+                }
+                assert!(!engine.should_close(b));
+                let line = line.replace("K", vec!["k"; 33].join(" ").as_str());
+                let mut request = Vec::new();
+                encode_request(&mut request, &line.split(' ').collect::<Vec<_>>());
+                if queued {
+                    encode_request(&mut request, &["EXEC"]);
+                }
+                engine.feed(b, &request);
+                assert!(engine.should_close(b), "{line}");
+                let len = engine.session(b).map_or(0, |session| session.output.len());
+                assert!(line == "DUMP l" || len < 20_000 + 11_000, "{line}: {len}");
+                assert_eq!(engine.stats.output_limit_closed, 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_script_is_told_of_a_reply_that_is_too_large() {
+        let (mut engine, a, _) = engine(&[]);
+        ask(&mut engine, a, &format!("SET k {}", "x".repeat(100_000)));
+        let all = ["'k'"; 20].join(",");
+        let reply = ask(&mut engine, a, &format!("EVAL return_redis.pcall('mget',{all}).err 0"));
+        assert_eq!(reply, "$46\r\nERR the reply is larger than a script may take\r\n");
+        assert_eq!(ask(&mut engine, a, "EVAL return_#redis.call('mget','k','k') 0"), ":2\r\n");
+    }
+
+    #[test]
     fn messages_for_one_who_left_reach_nobody() {
         let (mut engine, a, b) = engine(&SHORT_OUTPUT[..1]);
         ask(&mut engine, b, "SUBSCRIBE c");

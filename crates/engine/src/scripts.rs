@@ -20,6 +20,9 @@ use crate::transaction::Exec;
 /// How long a suspended script runs at a time, in microseconds.
 const SLICE_US: u64 = 1000;
 
+/// The largest reply to a command of a script: as much as Lua may hold.
+const REPLY_MAX_BYTES: usize = if cfg!(test) { 1 << 20 } else { 1 << 30 };
+
 const fn entry(
     name: &'static str,
     arity: Arity,
@@ -424,8 +427,14 @@ impl Host for View<'_> {
             Ok(entry) => {
                 let db = self.engine.session_mut(self.conn).db;
                 let began_us = (self.engine.stopwatch_us)();
+                let max_bytes = std::mem::replace(&mut self.engine.reply_max_bytes, REPLY_MAX_BYTES);
                 let (ended, gate) =
                     self.engine.call_as(self.conn, entry, args, Attempt::MustAnswer, out, db, proto, false);
+                self.engine.reply_max_bytes = max_bytes;
+                if out.len() - start > REPLY_MAX_BYTES {
+                    out.truncate(start);
+                    Reply::new(out, proto).error(b"ERR the reply is larger than a script may take");
+                }
                 self.run.gate = self.run.gate.and(gate);
                 self.run.wrote |= entry.command.is_write();
                 let now_us = (self.engine.stopwatch_us)();

@@ -10,6 +10,7 @@ use sessile_keyspace::Durability;
 use sessile_resp::Limits;
 
 use crate::engine::Engine;
+use crate::session::ClientClass;
 
 /// What an unprotected remote client is told.
 pub(crate) const PROTECTED_MODE_REPLY: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is \
@@ -169,6 +170,10 @@ impl Engine {
         limits.stream_node_entries = size(names::STREAM_NODE_MAX_ENTRIES);
         limits.hll_sparse_bytes = size(names::HLL_SPARSE_MAX_BYTES);
         self.txn.durability = self.settings.durability;
+        self.reply_max_bytes = match self.settings.output_limits[ClientClass::Normal as usize].hard_bytes {
+            0 => usize::MAX,
+            bytes => bytes as usize,
+        };
         let clock = &mut self.keyspace.clock;
         clock.lfu =
             matches!(self.settings.policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
