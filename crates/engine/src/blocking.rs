@@ -148,6 +148,14 @@ impl Engine {
         self.resumable.push_back(conn);
     }
 
+    /// Answers a command that waited for something beside keys, or in vain.
+    pub(crate) fn answer_late(&mut self, conn: ConnId, reply: &[u8]) {
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        let start = session.output.end();
+        session.output.push(reply, Gate::OPEN, self.read_us);
+        self.answered(conn, start, Gate::OPEN);
+    }
+
     /// Ends the wait of a connection whose time is over.
     pub(crate) fn time_out(&mut self, conn: ConnId) {
         self.finish_waiting(conn, true);
@@ -180,8 +188,7 @@ impl Engine {
         let error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
         let mut bytes = Vec::new();
         Reply::new(&mut bytes, sessile_resp::Proto::Resp2).error(error.as_bytes());
-        self.send(conn, &bytes, Gate::OPEN);
-        self.resumable.push_back(conn);
+        self.answer_late(conn, &bytes);
         true
     }
 }

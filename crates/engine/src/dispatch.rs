@@ -211,8 +211,11 @@ impl Engine {
                 session.output.gate_from(start, gate, self.read_us);
             }
             ReplyMode::SkipThis => {
-                session.reply_mode = ReplyMode::On;
                 session.output.truncate(start);
+                // A command that waits is answered later, and skipped then.
+                if !session.is_waiting() {
+                    session.reply_mode = ReplyMode::On;
+                }
             }
             ReplyMode::SkipNext => {
                 session.reply_mode = ReplyMode::SkipThis;
@@ -415,7 +418,7 @@ impl Engine {
         // A command whose time is over was told of its misses when it began to wait.
         frame.notes_misses =
             attempt != Attempt::TimedOut && self.settings.notify.has(NotifyClass::Miss as u8);
-        let mut reply = Reply::limited(out, proto, self.reply_max_bytes);
+        let mut reply = Reply::limited(out, proto, self.settings.reply_max_bytes);
         let start = reply.mark();
         let result = if let Some(run) = entry.session {
             run(self, conn, args, &mut reply).map(|()| Flow::Done)

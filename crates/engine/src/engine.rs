@@ -92,8 +92,6 @@ pub struct Engine {
     pub(crate) session_gate: Gate,
     /// Pushes of the running transaction, delivered with its gate when it ends.
     pub(crate) outbox: Vec<(ConnId, Vec<u8>)>,
-    /// What the running command's reply may have before it is given up: its client is closed, or its script told.
-    pub(crate) reply_max_bytes: usize,
     pub(crate) watchers: HashMap<(u32, Vec<u8>), Vec<ConnId>>,
     pub(crate) waiters: HashMap<(u32, Vec<u8>), VecDeque<ConnId>>,
     pub(crate) ready_keys: VecDeque<(u32, Vec<u8>)>,
@@ -162,7 +160,6 @@ impl Engine {
             missed_due: Vec::new(),
             session_gate: Gate::OPEN,
             outbox: Vec::new(),
-            reply_max_bytes: usize::MAX,
             watchers: HashMap::new(),
             waiters: HashMap::new(),
             ready_keys: VecDeque::new(),

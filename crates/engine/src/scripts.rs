@@ -427,10 +427,10 @@ impl Host for View<'_> {
             Ok(entry) => {
                 let db = self.engine.session_mut(self.conn).db;
                 let began_us = (self.engine.stopwatch_us)();
-                let max_bytes = std::mem::replace(&mut self.engine.reply_max_bytes, REPLY_MAX_BYTES);
+                let max_bytes = std::mem::replace(&mut self.engine.settings.reply_max_bytes, REPLY_MAX_BYTES);
                 let (ended, gate) =
                     self.engine.call_as(self.conn, entry, args, Attempt::MustAnswer, out, db, proto, false);
-                self.engine.reply_max_bytes = max_bytes;
+                self.engine.settings.reply_max_bytes = max_bytes;
                 if out.len() - start > REPLY_MAX_BYTES {
                     out.truncate(start);
                     Reply::new(out, proto).error(b"ERR the reply is larger than a script may take");

@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub notify: NotifyFlags,
     /// `client-output-buffer-limit`, by class.
     pub output_limits: [OutputLimit; 3],
+    /// What a reply may have before it is given up: the hard limit of normal clients. While a script runs, its own.
+    pub reply_max_bytes: usize,
     /// `client-query-buffer-limit`.
     pub input_limit_bytes: u64,
     /// `maxmemory`; 0 for none.
@@ -85,6 +87,7 @@ impl Settings {
             AppendFsync::Always => Durability::Durable,
             AppendFsync::EverySec | AppendFsync::No => Durability::Relaxed,
         };
+        let output_limits = config.output_limits();
         Self {
             databases: config.int(names::DATABASES) as usize,
             journaled,
@@ -98,7 +101,11 @@ impl Settings {
             },
             renamed: renamed(config),
             notify: config.notify_flags(),
-            output_limits: config.output_limits(),
+            output_limits,
+            reply_max_bytes: match output_limits[ClientClass::Normal as usize].hard_bytes {
+                0 => usize::MAX,
+                bytes => bytes as usize,
+            },
             input_limit_bytes: config.memory_bytes(names::CLIENT_QUERY_BUFFER_LIMIT),
             maxmemory_bytes: config.memory_bytes(names::MAXMEMORY),
             policy: config.choice(names::MAXMEMORY_POLICY),
@@ -170,10 +177,6 @@ impl Engine {
         limits.stream_node_entries = size(names::STREAM_NODE_MAX_ENTRIES);
         limits.hll_sparse_bytes = size(names::HLL_SPARSE_MAX_BYTES);
         self.txn.durability = self.settings.durability;
-        self.reply_max_bytes = match self.settings.output_limits[ClientClass::Normal as usize].hard_bytes {
-            0 => usize::MAX,
-            bytes => bytes as usize,
-        };
         let clock = &mut self.keyspace.clock;
         clock.lfu =
             matches!(self.settings.policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
