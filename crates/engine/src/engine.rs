@@ -113,6 +113,8 @@ pub struct Engine {
     pub(crate) running: Option<Running>,
     /// The time that stands still for its transaction: no key goes away half way through.
     pub(crate) standing_ms: Option<u64>,
+    /// What TIME says until a script or EXEC has ended.
+    pub(crate) standing_us: Option<u64>,
     /// Lines for the log, with Redis' level 0 to 3: what scripts wrote, who was cut off.
     pub(crate) log: Vec<(i64, String)>,
     pub(crate) cut_offs: crate::cut_offs::CutOffs,
@@ -176,6 +178,7 @@ impl Engine {
             scripts: Some(ScriptHost::new(sessile_script::Options::default())),
             running: None,
             standing_ms: None,
+            standing_us: None,
             log: Vec::new(),
             told_us: 0,
             cut_offs: crate::cut_offs::CutOffs::default(),
@@ -188,15 +191,26 @@ impl Engine {
             server: crate::stats::ServerFacts::default(),
         };
         engine.apply_settings();
-        engine.stats.started_ms = engine.now_ms();
-        // What was loaded, or nothing, counts as saved: Redis' LASTSAVE begins so.
-        engine.server.dump.ended_s = engine.now_ms() / 1000;
+        engine.note_start();
         engine
+    }
+
+    fn note_start(&mut self) {
+        self.stats.started_ms = self.now_ms();
+        // What was loaded, or nothing, counts as saved: Redis' LASTSAVE begins so.
+        self.server.dump.ended_s = self.now_ms() / 1000;
     }
 
     /// The engine's clock, milliseconds since the epoch.
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    /// The time with microseconds, at this reading of the stopwatch.
+    pub(crate) fn time_us(&mut self, at_us: u64) -> u64 {
+        // The engine's clock counts milliseconds; what is below comes from elsewhere, and may not go back.
+        self.told_us = self.told_us.max(self.now_ms() * 1000 + at_us % 1000);
+        self.told_us
     }
 
     /// Advances the engine's clock.

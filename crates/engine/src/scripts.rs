@@ -312,6 +312,8 @@ impl Engine {
     ) -> Outcome {
         let mut host = self.scripts.take().ok_or_else(busy)?;
         let began_us = run.slice_began_us;
+        let stood_us = self.standing_us;
+        self.standing_us = stood_us.or_else(|| Some(self.time_us(began_us)));
         let proto = out.proto();
         let mut buffer = Vec::new();
         let argv = args.from(3 + keys);
@@ -324,6 +326,7 @@ impl Engine {
         self.session_mut(conn).db = run.db;
         match progress {
             Progress::Done(ending) => {
+                self.standing_us = stood_us;
                 self.count_failure(ending);
                 self.session_gate = self.session_gate.and(run.gate);
                 out.raw(&buffer);
@@ -390,7 +393,7 @@ impl Engine {
             self.note_late(conn, exec.unnoted.take());
             (reply, gate) = exec.into_reply();
         }
-        self.standing_ms = None;
+        (self.standing_ms, self.standing_us) = (None, None);
         let gate = gate.and(self.finish_transaction(conn, gate));
         let session = self.session_mut(conn);
         session.running_script = false;

@@ -157,7 +157,9 @@ fn exec(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
         }
     }
     let mut exec = Exec::new(multi.queued, out.proto());
+    engine.standing_us = Some(engine.time_us(engine.read_us));
     if engine.run_queued(conn, &mut exec) {
+        engine.standing_us = None;
         let (reply, gate) = exec.into_reply();
         out.raw(&reply);
         engine.session_gate = engine.session_gate.and(gate);
