@@ -323,6 +323,8 @@ impl Engine {
         }
         if let Err(error) = self.make_room(entry, args) {
             self.refuse(conn, Some(entry), &error);
+            // What was evicted in vain may have been waited for.
+            self.serve_ready();
             return Gate::OPEN;
         }
         if !self.monitors.is_empty() {
@@ -479,6 +481,7 @@ impl Engine {
             && self.due.is_empty()
             && self.outbox.is_empty()
             && self.txn.observed.is_empty()
+            && self.ready_keys.is_empty()
         {
             return gate;
         }

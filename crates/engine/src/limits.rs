@@ -159,7 +159,12 @@ impl Engine {
 
     /// A turn of the background: evicts some of what is too much; true while more is.
     pub(crate) fn evict_turn(&mut self) -> bool {
-        self.is_short_of_memory() && self.evict_some(EVICTIONS_A_TURN) && self.is_short_of_memory()
+        if !self.is_short_of_memory() {
+            return false;
+        }
+        let found = self.evict_some(EVICTIONS_A_TURN);
+        self.serve_ready();
+        found && self.is_short_of_memory()
     }
 
     /// Evicts until memory is within its limit, but at most so many keys; false if the policy finds no more.
@@ -371,6 +376,28 @@ mod tests {
         let reply = ask(&mut engine, a, &format!("EVAL return_redis.pcall('mget',{all}).err 0"));
         assert_eq!(reply, "$46\r\nERR the reply is larger than a script may take\r\n");
         assert_eq!(ask(&mut engine, a, "EVAL return_#redis.call('mget','k','k') 0"), ":2\r\n");
+    }
+
+    #[test]
+    fn an_eviction_wakes_who_waits_for_its_key() {
+        let told = "-NOGROUP No such key 'st' or consumer group 'g' in XREADGROUP with GROUP option\r\n";
+        for command in ["SET nothing v XX", "SET k v", "RPUSH", "PING", "EXEC"] {
+            let (mut engine, a, b) = engine(&[("maxmemory-policy", "allkeys-random")]);
+            ask(&mut engine, a, "XGROUP CREATE st g $ MKSTREAM");
+            assert_eq!(ask(&mut engine, b, "XREADGROUP GROUP g c BLOCK 0 STREAMS st >"), "");
+            if command == "EXEC" {
+                ask(&mut engine, a, "MULTI");
+                ask(&mut engine, a, "SET nothing v XX");
+            }
+            engine.settings.maxmemory_bytes = 1;
+            // A command that is refused nevertheless, because there is nothing more to evict.
+            let command = if command == "RPUSH" { "RPUSH l 1" } else { command };
+            ask(&mut engine, a, command);
+            if command == "PING" {
+                engine.tick();
+            }
+            assert_eq!(take(&mut engine, b), told, "{command}");
+        }
     }
 
     #[test]
