@@ -11,6 +11,7 @@ use sessile_keyspace::{Durability, Effect, Expire, Gate, Keyspace};
 use sessile_script::ScriptHost;
 use sessile_values::HashKey;
 
+use crate::blocking::Waiters;
 use crate::clock::{Clock, Now};
 use crate::pubsub::Pubsub;
 use crate::scripts::Running;
@@ -93,7 +94,7 @@ pub struct Engine {
     /// Pushes of the running transaction, delivered with its gate when it ends.
     pub(crate) outbox: Vec<(ConnId, Vec<u8>)>,
     pub(crate) watchers: HashMap<(u32, Vec<u8>), Vec<ConnId>>,
-    pub(crate) waiters: HashMap<(u32, Vec<u8>), VecDeque<ConnId>>,
+    pub(crate) waiters: HashMap<(u32, Vec<u8>), Waiters>,
     pub(crate) ready_keys: VecDeque<(u32, Vec<u8>)>,
     /// Waiters are being served: what they do wakes others through the same loop.
     pub(crate) serving: bool,
@@ -453,8 +454,14 @@ impl Engine {
         self.unwatch(conn);
         self.unsubscribe_all(conn);
         self.monitors.remove(&conn);
-        self.gated.retain(|&c| c != conn);
-        self.ready.retain(|&c| c != conn);
+        // In the list of gated connections it may stay for a while: who takes its place is not held up by that.
+        if self.gated.len() > 2 * self.sessions.len() {
+            self.gated.sort_unstable();
+            self.gated.dedup();
+        }
+        if self.session(conn).is_some_and(|session| session.listed_ready) {
+            self.ready.retain(|&c| c != conn);
+        }
         // Its place is taken by the next connection, perhaps before the open transaction ends.
         self.outbox.retain(|(c, _)| *c != conn);
         self.unblocks.retain(|(c, _)| *c != conn);

@@ -401,6 +401,28 @@ mod tests {
     }
 
     #[test]
+    fn those_who_wait_for_one_key_are_served_in_turn() {
+        let (mut engine, a, b) = engine(&[]);
+        let mut connect = || engine.connect(Peer { loopback: true, ..Peer::default() }).expect("room");
+        let waiting: Vec<ConnId> = (0..200).map(|_| connect()).collect();
+        waiting.iter().for_each(|&conn| _ = ask(&mut engine, conn, "BLPOP k other 0"));
+        ask(&mut engine, a, "XGROUP CREATE k g $ MKSTREAM");
+        ask(&mut engine, b, "XREADGROUP GROUP g c BLOCK 0 STREAMS k >");
+        // A group's reader is told of the loss, whoever else waits; the others wait on.
+        ask(&mut engine, a, "DEL k");
+        assert!(take(&mut engine, b).starts_with("-NOGROUP"));
+        ask(&mut engine, a, "RPUSH k 0 1 2");
+        ask(&mut engine, a, "EVAL for_i=3,99_do_redis.call('rpush','k',i)_end 0");
+        for (place, &conn) in waiting.iter().enumerate() {
+            let expected = format!("*2\r\n$1\r\nk\r\n${}\r\n{place}\r\n", place.to_string().len());
+            assert_eq!(take(&mut engine, conn), if place < 100 { expected } else { String::new() });
+        }
+        // In any order they may leave.
+        waiting.iter().rev().for_each(|&conn| engine.disconnect(conn));
+        assert!(engine.waiters.is_empty() && engine.ready_keys.is_empty());
+    }
+
+    #[test]
     fn messages_for_one_who_left_reach_nobody() {
         let (mut engine, a, b) = engine(&SHORT_OUTPUT[..1]);
         ask(&mut engine, b, "SUBSCRIBE c");
