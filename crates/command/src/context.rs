@@ -293,6 +293,13 @@ pub struct Observed {
 /// Room that a new batch begins with, at most.
 const KEPT_BATCH_BYTES: usize = 64 * 1024;
 
+/// What one transaction may take until it ends, in bytes: as much as the largest MULTI brings along, with
+/// `client-query-buffer-limit` as it is by default.
+const TRANSACTION_MAX_BYTES: usize = 1 << 30;
+
+/// What an effect takes that observers are to see, with a key of usual length, about.
+const OBSERVED_BYTES: usize = 128;
+
 /// The transaction being built.
 pub struct Txn {
     /// The batch that the journal takes next; this transaction's effects are at its end.
@@ -309,6 +316,8 @@ pub struct Txn {
     pub observing: bool,
     /// What observers are to see, in order.
     pub observed: Vec<Observed>,
+    /// What the open transaction may take before a script or EXEC is stopped.
+    pub max_bytes: usize,
     dirty: bool,
     /// Bytes of transactions that ended; what follows belongs to the open one.
     finished: usize,
@@ -325,6 +334,7 @@ impl Txn {
             changes: 0,
             observing: false,
             observed: Vec::new(),
+            max_bytes: TRANSACTION_MAX_BYTES,
             dirty: false,
             finished: 0,
         }
@@ -354,6 +364,11 @@ impl Txn {
             effect.encode(db, &mut self.bytes);
         }
         self.dirty = true;
+    }
+
+    /// Whether the open transaction has more effects than may be kept until it ends.
+    pub fn is_too_large(&self) -> bool {
+        self.bytes.len() - self.finished + self.observed.len() * OBSERVED_BYTES > self.max_bytes
     }
 
     /// Bytes of transactions that ended and were not taken.

@@ -213,11 +213,26 @@ pub enum Notice {
     },
 }
 
+/// Characters of a line that an error quotes: what is wrong stands behind it.
+const QUOTED_MAX_CHARS: usize = 200;
+
+/// A quoted text, cut where it is long.
+struct Cut<'a>(&'a str);
+
+impl fmt::Display for Cut<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(QUOTED_MAX_CHARS) {
+            Some((end, _)) => write!(out, "{}…", &self.0[..end]),
+            None => out.write_str(self.0),
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { name, line, text } => write!(out, "{name}, line {line}: `{text}`"),
-            Self::Flag { text } => write!(out, "command line: `--{text}`"),
+            Self::File { name, line, text } => write!(out, "{name}, line {line}: `{}`", Cut(text)),
+            Self::Flag { text } => write!(out, "command line: `--{}`", Cut(text)),
             Self::Environment { name } => write!(out, "environment: {name}"),
             Self::Whole => out.write_str("configuration"),
         }
@@ -302,10 +317,10 @@ impl fmt::Display for Problem {
         match self {
             Self::UnbalancedQuotes => out.write_str("unbalanced quotes; close the quote or escape it"),
             Self::Unknown { name, nearest: Some(nearest) } => {
-                write!(out, "there is no directive `{name}`; did you mean `{nearest}`?")
+                write!(out, "there is no directive `{}`; did you mean `{nearest}`?", Cut(name))
             }
             Self::Unknown { name, nearest: None } => {
-                write!(out, "there is no directive `{name}`; remove it")
+                write!(out, "there is no directive `{}`; remove it", Cut(name))
             }
             Self::Argument { name, reason } => write!(out, "`{name}`: {reason}"),
             Self::Contradiction { left, right } => {

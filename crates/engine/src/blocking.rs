@@ -3,6 +3,8 @@
 //! A woken command simply runs again; a command whose time is over runs once more and must answer, so that its reply
 //! is gated on what it saw.
 
+use std::collections::VecDeque;
+
 use sessile_command::{Attempt, Error, Observed, Wait, WaitFor};
 use sessile_keyspace::{Content, Gate};
 use sessile_resp::{Args, Reply};
@@ -12,6 +14,23 @@ use crate::dispatch::Ended;
 use crate::engine::Engine;
 use crate::session::{Blocked, ConnId};
 use crate::table::Entry;
+
+/// Who waits for a key, first come first served.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    queue: VecDeque<ConnId>,
+    /// Those of them who are told when the key is gone: others need not be looked at then.
+    pub(crate) told_of_loss: usize,
+    /// The key stands among those that became ready.
+    is_listed: bool,
+}
+
+impl Blocked {
+    /// Only a group's reader is told when its stream is gone or is something else; whoever just reads waits on.
+    fn is_told_of_loss(&self) -> bool {
+        self.entry.command.is_write() && matches!(self.until, WaitFor::Stream)
+    }
+}
 
 impl Engine {
     /// Lets a connection wait for the keys of its command.
@@ -25,13 +44,15 @@ impl Engine {
         let db = self.session_mut(conn).db;
         keys.sort();
         keys.dedup();
-        for key in &keys {
-            self.waiters.entry((db, key.clone())).or_default().push_back(conn);
+        let blocked = Blocked { entry, args: again, keys, until: wait.until, deadline_ms, db };
+        for key in &blocked.keys {
+            let waiters = self.waiters.entry((db, key.clone())).or_default();
+            waiters.queue.push_back(conn);
+            waiters.told_of_loss += usize::from(blocked.is_told_of_loss());
         }
         if deadline_ms > 0 {
             self.deadlines.insert((deadline_ms, conn));
         }
-        let blocked = Blocked { entry, args: again, keys, until: wait.until, deadline_ms, db };
         self.session_mut(conn).blocked = Some(blocked);
     }
 
@@ -45,11 +66,16 @@ impl Engine {
         self.deadlines.remove(&(blocked.deadline_ms, conn));
         for key in &blocked.keys {
             let at = (blocked.db, key.clone());
-            if let Some(queue) = self.waiters.get_mut(&at) {
-                queue.retain(|&c| c != conn);
-                if queue.is_empty() {
-                    self.waiters.remove(&at);
-                }
+            let Some(waiters) = self.waiters.get_mut(&at) else { continue };
+            waiters.told_of_loss -= usize::from(blocked.is_told_of_loss());
+            // Most often it is the first.
+            if waiters.queue.front() == Some(&conn) {
+                waiters.queue.pop_front();
+            } else {
+                waiters.queue.retain(|&c| c != conn);
+            }
+            if waiters.queue.is_empty() {
+                self.waiters.remove(&at);
             }
         }
         Some(blocked)
@@ -78,7 +104,9 @@ impl Engine {
 
     fn note_ready(&mut self, db: u32, key: Vec<u8>) {
         let at = (db, key);
-        if self.waiters.contains_key(&at) && !self.ready_keys.contains(&at) {
+        if let Some(waiters) = self.waiters.get_mut(&at)
+            && !std::mem::replace(&mut waiters.is_listed, true)
+        {
             self.ready_keys.push_back(at);
         }
     }
@@ -89,21 +117,35 @@ impl Engine {
             return;
         }
         self.serving = true;
-        while let Some((db, key)) = self.ready_keys.pop_front() {
-            let Some(queue) = self.waiters.get(&(db, key.clone())) else { continue };
-            for conn in Vec::from(queue.clone()) {
-                self.serve(conn, db, &key);
-            }
+        while let Some(at) = self.ready_keys.pop_front() {
+            let Some(waiters) = self.waiters.get_mut(&at) else { continue };
+            waiters.is_listed = false;
+            self.serve_key(&at);
         }
         self.serving = false;
     }
 
-    fn serve(&mut self, conn: ConnId, db: u32, key: &[u8]) {
-        let Some(blocked) = self.session(conn).and_then(|s| s.blocked.as_ref()) else { return };
-        // Only a group's reader is told when its stream is gone or is something else; whoever just reads waits on.
-        let told_of_loss = blocked.entry.command.is_write();
-        if !self.is_ready(db, key, blocked.until, told_of_loss) {
-            return;
+    /// Lets those who wait for a key have what it holds, one after another.
+    fn serve_key(&mut self, at: &(u32, Vec<u8>)) {
+        let (db, key) = (at.0, &at.1[..]);
+        let mut place = 0;
+        while let Some(waiters) = self.waiters.get(at)
+            && let Some(&conn) = waiters.queue.get(place)
+        {
+            let is_there = self.keyspace.entry(db, self.keyspace.key(key)).is_some();
+            if !is_there && waiters.told_of_loss == 0 {
+                break;
+            }
+            // Whoever waits on keeps a place before the next one.
+            place += usize::from(!self.serve(conn, db, key));
+        }
+    }
+
+    /// Runs a waiting command again if the key is ready for it; true if it waits no more.
+    fn serve(&mut self, conn: ConnId, db: u32, key: &[u8]) -> bool {
+        let Some(blocked) = self.session(conn).and_then(|s| s.blocked.as_ref()) else { return false };
+        if !self.is_ready(db, key, blocked.until, blocked.is_told_of_loss()) {
+            return false;
         }
         let blocked = self.unblock(conn).expect("checked above");
         let was_db = std::mem::replace(&mut self.session_mut(conn).db, blocked.db);
@@ -114,14 +156,20 @@ impl Engine {
         }
         match ended {
             Ended::Done { .. } => self.answered(conn, start, gate),
-            Ended::Waits(_) => self.block_again(conn, blocked),
+            Ended::Waits(_) => {
+                self.block_again(conn, blocked);
+                return false;
+            }
         }
+        true
     }
 
     fn block_again(&mut self, conn: ConnId, blocked: Blocked) {
         for key in &blocked.keys {
             // It keeps its turn: it was the first of the queue when it was looked at.
-            self.waiters.entry((blocked.db, key.clone())).or_default().push_front(conn);
+            let waiters = self.waiters.entry((blocked.db, key.clone())).or_default();
+            waiters.queue.push_front(conn);
+            waiters.told_of_loss += usize::from(blocked.is_told_of_loss());
         }
         if blocked.deadline_ms > 0 {
             self.deadlines.insert((blocked.deadline_ms, conn));
@@ -146,6 +194,14 @@ impl Engine {
         self.close_reply(conn, start, gate);
         self.after_output(conn);
         self.resumable.push_back(conn);
+    }
+
+    /// Answers a command that waited for something beside keys, or in vain.
+    pub(crate) fn answer_late(&mut self, conn: ConnId, reply: &[u8]) {
+        let Some(session) = self.sessions[conn].as_deref_mut() else { return };
+        let start = session.output.end();
+        session.output.push(reply, Gate::OPEN, self.read_us);
+        self.answered(conn, start, Gate::OPEN);
     }
 
     /// Ends the wait of a connection whose time is over.
@@ -180,8 +236,7 @@ impl Engine {
         let error = Error::new("UNBLOCKED client unblocked via CLIENT UNBLOCK");
         let mut bytes = Vec::new();
         Reply::new(&mut bytes, sessile_resp::Proto::Resp2).error(error.as_bytes());
-        self.send(conn, &bytes, Gate::OPEN);
-        self.resumable.push_back(conn);
+        self.answer_late(conn, &bytes);
         true
     }
 }

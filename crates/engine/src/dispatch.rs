@@ -227,8 +227,11 @@ impl Engine {
                 session.output.gate_from(start, gate, self.read_us);
             }
             ReplyMode::SkipThis => {
-                session.reply_mode = ReplyMode::On;
                 session.output.truncate(start);
+                // A command that waits is answered later, and skipped then.
+                if !session.is_waiting() {
+                    session.reply_mode = ReplyMode::On;
+                }
             }
             ReplyMode::SkipNext => {
                 session.reply_mode = ReplyMode::SkipThis;
@@ -336,6 +339,8 @@ impl Engine {
         }
         if let Err(error) = self.make_room(entry, args) {
             self.refuse(conn, Some(entry), &error);
+            // What was evicted in vain may have been waited for.
+            self.serve_ready();
             return Gate::OPEN;
         }
         if !self.monitors.is_empty() {
@@ -430,7 +435,7 @@ impl Engine {
         // A command whose time is over was told of its misses when it began to wait.
         frame.notes_misses =
             attempt != Attempt::TimedOut && self.settings.notify.has(NotifyClass::Miss as u8);
-        let mut reply = Reply::new(out, proto);
+        let mut reply = Reply::limited(out, proto, self.settings.reply_max_bytes);
         let start = reply.mark();
         let result = if let Some(run) = entry.session {
             run(self, conn, args, &mut reply).map(|()| Flow::Done)
@@ -491,6 +496,7 @@ impl Engine {
             && self.due.is_empty()
             && self.outbox.is_empty()
             && self.txn.observed.is_empty()
+            && self.ready_keys.is_empty()
         {
             return gate;
         }

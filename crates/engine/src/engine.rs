@@ -11,6 +11,7 @@ use sessile_keyspace::{Durability, Effect, Expire, Gate, Keyspace};
 use sessile_script::ScriptHost;
 use sessile_values::HashKey;
 
+use crate::blocking::Waiters;
 use crate::clock::{Clock, Now};
 use crate::pubsub::Pubsub;
 use crate::scripts::Running;
@@ -93,7 +94,7 @@ pub struct Engine {
     /// Pushes of the running transaction, delivered with its gate when it ends.
     pub(crate) outbox: Vec<(ConnId, Vec<u8>)>,
     pub(crate) watchers: HashMap<(u32, Vec<u8>), Vec<ConnId>>,
-    pub(crate) waiters: HashMap<(u32, Vec<u8>), VecDeque<ConnId>>,
+    pub(crate) waiters: HashMap<(u32, Vec<u8>), Waiters>,
     pub(crate) ready_keys: VecDeque<(u32, Vec<u8>)>,
     /// Waiters are being served: what they do wakes others through the same loop.
     pub(crate) serving: bool,
@@ -113,6 +114,8 @@ pub struct Engine {
     pub(crate) running: Option<Running>,
     /// The time that stands still for its transaction: no key goes away half way through.
     pub(crate) standing_ms: Option<u64>,
+    /// What TIME says until a script or EXEC has ended.
+    pub(crate) standing_us: Option<u64>,
     /// Lines for the log, with Redis' level 0 to 3: what scripts wrote, who was cut off.
     pub(crate) log: Vec<(i64, String)>,
     pub(crate) cut_offs: crate::cut_offs::CutOffs,
@@ -176,6 +179,7 @@ impl Engine {
             scripts: Some(ScriptHost::new(sessile_script::Options::default())),
             running: None,
             standing_ms: None,
+            standing_us: None,
             log: Vec::new(),
             told_us: 0,
             cut_offs: crate::cut_offs::CutOffs::default(),
@@ -188,15 +192,26 @@ impl Engine {
             server: crate::stats::ServerFacts::default(),
         };
         engine.apply_settings();
-        engine.stats.started_ms = engine.now_ms();
-        // What was loaded, or nothing, counts as saved: Redis' LASTSAVE begins so.
-        engine.server.dump.ended_s = engine.now_ms() / 1000;
+        engine.note_start();
         engine
+    }
+
+    fn note_start(&mut self) {
+        self.stats.started_ms = self.now_ms();
+        // What was loaded, or nothing, counts as saved: Redis' LASTSAVE begins so.
+        self.server.dump.ended_s = self.now_ms() / 1000;
     }
 
     /// The engine's clock, milliseconds since the epoch.
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    /// The time with microseconds, at this reading of the stopwatch.
+    pub(crate) fn time_us(&mut self, at_us: u64) -> u64 {
+        // The engine's clock counts milliseconds; what is below comes from elsewhere, and may not go back.
+        self.told_us = self.told_us.max(self.now_ms() * 1000 + at_us % 1000);
+        self.told_us
     }
 
     /// Advances the engine's clock.
@@ -444,8 +459,17 @@ impl Engine {
         self.unwatch(conn);
         self.unsubscribe_all(conn);
         self.monitors.remove(&conn);
-        self.gated.retain(|&c| c != conn);
-        self.ready.retain(|&c| c != conn);
+        // In the list of gated connections it may stay for a while: who takes its place is not held up by that.
+        if self.gated.len() > 2 * self.sessions.len() {
+            self.gated.sort_unstable();
+            self.gated.dedup();
+        }
+        if self.session(conn).is_some_and(|session| session.listed_ready) {
+            self.ready.retain(|&c| c != conn);
+        }
+        // Its place is taken by the next connection, perhaps before the open transaction ends.
+        self.outbox.retain(|(c, _)| *c != conn);
+        self.unblocks.retain(|(c, _)| *c != conn);
         self.sessions[conn] = None;
         self.free_sessions.push(conn);
         self.connected -= 1;

@@ -16,6 +16,10 @@ impl Engine {
             self.notify(&observed);
         }
         for (conn, bytes) in std::mem::take(&mut self.outbox) {
+            let Some(session) = self.sessions[conn].as_deref_mut().filter(|session| !session.killed) else {
+                continue;
+            };
+            session.outbox_bytes = 0;
             self.send(conn, &bytes, gate);
         }
     }

@@ -433,7 +433,10 @@ impl Engine {
         channel: &[u8],
         message: &[u8],
     ) {
-        let Some(session) = self.session(conn) else { return };
+        let hard_bytes = self.output_hard_bytes(conn);
+        let Some(session) = self.sessions[conn].as_deref_mut().filter(|session| !session.killed) else {
+            return;
+        };
         let mut bytes = Vec::with_capacity(message.len() + channel.len() + 48);
         let mut out = Reply::new(&mut bytes, session.proto);
         out.push(if pattern.is_some() { 4 } else { 3 });
@@ -443,7 +446,13 @@ impl Engine {
         }
         out.bulk(channel);
         out.bulk(message);
+        // A transaction may publish without end: it counts as output from now on.
+        session.outbox_bytes += bytes.len();
+        let len = (session.output.len() + session.outbox_bytes) as u64;
         self.outbox.push((conn, bytes));
+        if len > hard_bytes {
+            self.cut_off_output(conn, len, "hard");
+        }
     }
 
     /// Ends all listening of a connection.

@@ -20,6 +20,9 @@ use crate::transaction::Exec;
 /// How long a suspended script runs at a time, in microseconds.
 const SLICE_US: u64 = 1000;
 
+/// The largest reply to a command of a script: as much as Lua may hold.
+const REPLY_MAX_BYTES: usize = if cfg!(test) { 1 << 20 } else { 1 << 30 };
+
 const fn entry(
     name: &'static str,
     arity: Arity,
@@ -308,6 +311,8 @@ impl Engine {
     ) -> Outcome {
         let mut host = self.scripts.take().ok_or_else(busy)?;
         let began_us = run.slice_began_us;
+        let stood_us = self.standing_us;
+        self.standing_us = stood_us.or_else(|| Some(self.time_us(began_us)));
         let proto = out.proto();
         let (keys, argv) = (args.first(keys), args.from(keys));
         let mut view = View { engine: self, conn, run: &mut run, began_us, kill: false, resumed: false };
@@ -317,6 +322,7 @@ impl Engine {
         self.session_mut(conn).db = run.db;
         match progress {
             Progress::Done(ending) => {
+                self.standing_us = stood_us;
                 self.count_failure(ending);
                 self.session_gate = self.session_gate.and(run.gate);
             }
@@ -382,7 +388,7 @@ impl Engine {
             self.note_late(conn, exec.unnoted.take());
             (reply, gate) = exec.into_reply();
         }
-        self.standing_ms = None;
+        (self.standing_ms, self.standing_us) = (None, None);
         let gate = gate.and(self.finish_transaction(conn, gate));
         let session = self.session_mut(conn);
         session.running_script = false;
@@ -420,8 +426,14 @@ impl Host for View<'_> {
                 let db = self.engine.session_mut(self.conn).db;
                 // `interrupt` has just read it.
                 let began_us = self.engine.read_us;
+                let max_bytes = std::mem::replace(&mut self.engine.settings.reply_max_bytes, REPLY_MAX_BYTES);
                 let (ended, gate) =
                     self.engine.call_as(self.conn, entry, args, Attempt::MustAnswer, out, db, proto, false);
+                self.engine.settings.reply_max_bytes = max_bytes;
+                if out.len() - start > REPLY_MAX_BYTES {
+                    out.truncate(start);
+                    Reply::new(out, proto).error(b"ERR the reply is larger than a script may take");
+                }
                 self.run.gate = self.run.gate.and(gate);
                 self.run.wrote |= entry.command.is_write();
                 let now_us = self.engine.read_stopwatch();
@@ -479,8 +491,11 @@ impl View<'_> {
             return Err(Error::new("ERR Write commands are not allowed from read-only scripts."));
         }
         // Only what has written nothing may be refused: half a transaction must not be.
-        if entry.command.is_write() && !self.engine.txn.is_dirty() {
-            self.engine.check_journal()?;
+        if entry.command.is_write() {
+            if !self.engine.txn.is_dirty() {
+                self.engine.check_journal()?;
+            }
+            self.engine.check_transaction()?;
         }
         let needs = entry.command.flags.has(Flags::DENY_OOM);
         if needs && self.run.short_of_memory && !self.run.wrote && self.engine.is_short_of_memory() {

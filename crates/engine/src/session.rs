@@ -164,6 +164,8 @@ pub struct Session {
     pub seen: Gate,
     /// Output.
     pub output: Output,
+    /// Bytes of messages for it that the open transaction has published.
+    pub outbox_bytes: usize,
     /// Bytes of an incomplete request, or of requests that came while it was blocked.
     pub input: Vec<u8>,
     /// How far the request is parsed.
@@ -228,6 +230,7 @@ impl Session {
             parser: Parser::new(),
             closing: false,
             killed: false,
+            outbox_bytes: 0,
             listed_gated: false,
             listed_ready: false,
             postponed: false,
@@ -273,6 +276,7 @@ impl Session {
         let queued = self.multi.as_ref().map_or(0, |multi| multi.bytes);
         size_of::<Self>()
             + self.output.heap_bytes()
+            + self.outbox_bytes
             + self.input.capacity()
             + self.parser.heap_bytes()
             + queued

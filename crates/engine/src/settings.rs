@@ -10,6 +10,7 @@ use sessile_keyspace::Durability;
 use sessile_resp::Limits;
 
 use crate::engine::Engine;
+use crate::session::ClientClass;
 
 /// What an unprotected remote client is told.
 pub(crate) const PROTECTED_MODE_REPLY: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is \
@@ -45,6 +46,8 @@ pub(crate) struct Settings {
     pub notify: NotifyFlags,
     /// `client-output-buffer-limit`, by class.
     pub output_limits: [OutputLimit; 3],
+    /// What a reply may have before it is given up: the hard limit of normal clients. While a script runs, its own.
+    pub reply_max_bytes: usize,
     /// `client-query-buffer-limit`.
     pub input_limit_bytes: u64,
     /// `maxmemory`; 0 for none.
@@ -84,6 +87,7 @@ impl Settings {
             AppendFsync::Always => Durability::Durable,
             AppendFsync::EverySec | AppendFsync::No => Durability::Relaxed,
         };
+        let output_limits = config.output_limits();
         Self {
             databases: config.int(names::DATABASES) as usize,
             journaled,
@@ -97,7 +101,11 @@ impl Settings {
             },
             renamed: renamed(config),
             notify: config.notify_flags(),
-            output_limits: config.output_limits(),
+            output_limits,
+            reply_max_bytes: match output_limits[ClientClass::Normal as usize].hard_bytes {
+                0 => usize::MAX,
+                bytes => bytes as usize,
+            },
             input_limit_bytes: config.memory_bytes(names::CLIENT_QUERY_BUFFER_LIMIT),
             maxmemory_bytes: config.memory_bytes(names::MAXMEMORY),
             policy: config.choice(names::MAXMEMORY_POLICY),

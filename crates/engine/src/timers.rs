@@ -157,7 +157,7 @@ impl Engine {
         self.unblock(conn);
         if asked {
             let reply = if durable { "*2\r\n:1\r\n:0\r\n" } else { "*2\r\n:0\r\n:0\r\n" };
-            self.send(conn, reply.as_bytes(), sessile_keyspace::Gate::OPEN);
+            self.answer_late(conn, reply.as_bytes());
         }
         if time_over {
             self.resumable.push_back(conn);

@@ -157,7 +157,9 @@ fn exec(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
         }
     }
     let mut exec = Exec::new(multi.queued, out.proto());
+    engine.standing_us = Some(engine.time_us(engine.read_us));
     if engine.run_queued(conn, &mut exec) {
+        engine.standing_us = None;
         let (reply, gate) = exec.into_reply();
         out.raw(&reply);
         engine.session_gate = engine.session_gate.and(gate);
@@ -212,6 +214,14 @@ impl Engine {
         for (entry, args) in exec.queued.by_ref() {
             if !self.monitors.is_empty() {
                 self.feed_monitors(conn, entry, args.as_args());
+            }
+            if entry.command.is_write()
+                && let Err(error) = self.check_transaction()
+            {
+                self.stats.note_refusal(Some(entry.index), &error);
+                let proto = self.session_mut(conn).proto;
+                Reply::new(&mut exec.reply, proto).error(error.as_bytes());
+                continue;
             }
             let began_us = self.read_stopwatch();
             let (ended, seen) = self.call(conn, entry, args.as_args(), Attempt::MustAnswer, &mut exec.reply);

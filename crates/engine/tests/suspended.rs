@@ -11,8 +11,9 @@
 //! | `a_connection_that_went_changes_nothing` | `end_script` forgets `orphan` behind a second script |
 //! | `it_stays_one_transaction_behind_one_gate` | `finish_transaction` runs while a script is suspended |
 //! | `what_saves_data_waits` | `take_actions` holds nothing back |
-//! | `time_stands_still` | `standing_ms` is not looked at |
+//! | `time_stands_still` | `standing_ms` or `standing_us` is not looked at |
 //! | `times_are_those_of_the_whole` | `note_late` does nothing |
+//! | `a_pattern_without_end_is_killed` | Lua's own matcher, which hangs Redis as it did this |
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -194,9 +195,11 @@ impl Side for Ours {
 }
 
 const ENDLESS: &str = "EVAL while_true_do_end 0";
-/// Writes, then runs until a second of the server's time is over.
-const WRITER: &str = "EVAL redis.call('set','w','1')_local_t=redis.call('time')_local_s=t[1]+1_while_true_do_\
-                      local_u=redis.call('time')_if_u[1]-s>1_or_(u[1]-s==1_and_u[2]-t[2]>0)_then_return_'done'_end_end 0";
+/// Writes, then runs on for a second of the server's time, or 3,000 commands where that stands still for a script, as it does
+/// since 7.2.
+const WRITER: &str = "EVAL redis.call('set','w','1')_local_t=redis.call('time')_local_s,n=t[1]+1,0_while_true_do_n=n+1_\
+                      local_u=redis.call('time')_if_u[1]-s>1_or_(u[1]-s==1_and_u[2]-t[2]>0)_or_\
+                      (redis['REDIS\\95VERSION\\95NUM']>=0x070200_and_n>3000)_then_return_'done'_end_end 0";
 
 /// Plays the same scene on both sides; what it returns must be the same.
 fn check(scene: impl Fn(&mut dyn Side) -> Vec<String>) {
@@ -352,6 +355,19 @@ fn time_stands_still() {
     transact(&mut ours, &[WRITER, "GET k"]);
     assert_eq!(ours.reply(), "*2\r\n$4\r\ndone\r\n$1\r\nv\r\n", "no key goes away half way through");
     assert_eq!(ours.ask("GET k"), "$-1\r\n");
+    // What TIME says stands still too, for a script and for EXEC, suspended or not.
+    let script = "EVAL local_t=redis.call('time')_for_i=1,COUNT_do_local_u=redis.call('time')_\
+                  if_t[1]~=u[1]_or_t[2]~=u[2]_then_return_i_end_end_return_t 0";
+    for count in ["1", "100"] {
+        let script = script.replace("COUNT", count);
+        ours.start(&script);
+        let (first, second) = (ours.reply(), ours.ask("TIME"));
+        assert!(first.starts_with("*2") && first < second, "{first} {second}");
+        transact(&mut ours, &["TIME", &script, "TIME"]);
+        let all = ours.reply();
+        let times: Vec<&str> = all.split_inclusive("*2").skip(1).collect();
+        assert_eq!((times.len(), times[0], times[1]), (3, times[1], &*format!("{}*2", times[2])), "{all}");
+    }
 }
 
 #[test]
@@ -365,4 +381,15 @@ fn times_are_those_of_the_whole() {
         let usec = line.split("usec=").nth(1).and_then(|it| it.split(',').next()?.parse::<u64>().ok());
         assert!(line.contains("calls=1,") && usec > Some(1_000_000), "{line}");
     }
+}
+
+#[test]
+fn a_pattern_without_end_is_killed() {
+    let mut ours = Ours::new();
+    ours.start("EVAL return_string.find(string.rep('a',100),string.rep('.-',30)..'b') 0");
+    ours.until_busy();
+    assert!(ours.ask("GET a").starts_with("-BUSY "));
+    assert_eq!(ours.ask("SCRIPT KILL"), "+OK\r\n");
+    assert!(ours.reply().starts_with("-ERR Script killed by user with SCRIPT KILL... script: "));
+    assert_eq!(ours.ask("GET a"), "$-1\r\n");
 }

@@ -18,7 +18,12 @@ pub enum Proto {
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     proto: Proto,
+    /// Bytes of the buffer above which no longer string is added any more.
+    max_bytes: usize,
 }
+
+/// Strings that are added whatever the buffer holds: a reply of such is hardly larger than the data that it shows.
+const SHORT_BYTES: usize = 128;
 
 /// A position in the reply, to put a header before what follows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +32,21 @@ pub struct Mark(usize);
 impl<'a> Reply<'a> {
     /// Replies in `proto`, appended to `out`.
     pub fn new(out: &'a mut Vec<u8>, proto: Proto) -> Self {
-        Self { out, proto }
+        Self { out, proto, max_bytes: usize::MAX }
+    }
+
+    /// As `new`, and leaves longer strings out once it has more than `max_bytes`: whoever asked for that will not get the
+    /// reply, but must not be able to make it take all memory.
+    #[inline]
+    pub fn limited(out: &'a mut Vec<u8>, proto: Proto, max_bytes: usize) -> Self {
+        let max_bytes = out.len().saturating_add(max_bytes);
+        Self { out, proto, max_bytes }
+    }
+
+    /// Bytes in the buffer, with what stood there before.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.out.len()
     }
 
     /// The protocol version of the client.
@@ -44,7 +63,7 @@ impl<'a> Reply<'a> {
     /// The same sink for a shorter time, to pass on by value.
     #[inline]
     pub fn reborrow(&mut self) -> Reply<'_> {
-        Reply { out: self.out, proto: self.proto }
+        Reply { out: self.out, proto: self.proto, max_bytes: self.max_bytes }
     }
 
     /// The buffer, to which whole replies in the client's protocol may be appended.
@@ -88,6 +107,9 @@ impl<'a> Reply<'a> {
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
         const HEADER_MAX_LEN: usize = 23;
+        if bytes.len() > SHORT_BYTES && self.out.len() > self.max_bytes {
+            return;
+        }
         self.out.reserve(bytes.len() + HEADER_MAX_LEN + 2);
         self.header(b'$', bytes.len());
         self.out.extend_from_slice(bytes);
@@ -104,6 +126,9 @@ impl<'a> Reply<'a> {
     /// # Panics
     /// If `write` appends another number of bytes: the client would lose step.
     pub fn bulk_with(&mut self, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        if len > SHORT_BYTES && self.out.len() > self.max_bytes {
+            return;
+        }
         self.header(b'$', len);
         let start = self.out.len();
         write(self.out);

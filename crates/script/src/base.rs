@@ -1,5 +1,5 @@
 //! Functions of Lua's own libraries that scripts get another form of: `pcall` as Redis has it, loading without
-//! precompiled code, and guards around what writes tables raw or matches patterns.
+//! precompiled code, and guards around what writes tables raw.
 
 use std::ffi::c_int;
 
@@ -8,8 +8,11 @@ use crate::bridge::{Kind, Lua, OUT_OF_MEMORY};
 /// What scripts get for writing to a table that is not theirs.
 pub(crate) const READ_ONLY: &str = "Attempt to modify a readonly table";
 
-/// Quantifiers that a pattern may have: each can take a level of the machine's stack.
-const QUANTIFIERS_MAX: usize = 2_000;
+/// What a step of the collector's goes over, about.
+const COLLECTED_A_STEP_BYTES: usize = 32;
+
+/// Elements that Lua sorts by itself, without asking whether to go on: its method is quadratic at worst.
+const SORTED_ALONE: usize = 4096;
 
 /// Functions that a guard runs in the end; each is an index into the state's originals.
 #[derive(Clone, Copy)]
@@ -23,14 +26,13 @@ pub(crate) enum Original {
     Unpack,
     Insert,
     ForEach,
-    Find,
-    Match,
-    GlobalMatch,
-    GlobalSubstitute,
+    Remove,
+    MaxN,
+    Sort,
 }
 
 /// Every original with the library that it is in and its name there, in the order of the enum.
-pub(crate) const ORIGINALS: [(&str, &str); 13] = [
+pub(crate) const ORIGINALS: [(&str, &str); 12] = [
     ("", "rawget"),
     ("", "rawset"),
     ("", "next"),
@@ -40,10 +42,9 @@ pub(crate) const ORIGINALS: [(&str, &str); 13] = [
     ("", "unpack"),
     ("table", "insert"),
     ("table", "foreach"),
-    ("string", "find"),
-    ("string", "match"),
-    ("string", "gmatch"),
-    ("string", "gsub"),
+    ("table", "remove"),
+    ("table", "maxn"),
+    ("table", "sort"),
 ];
 
 /// Puts the guards into the table of globals on top.
@@ -68,6 +69,7 @@ pub(crate) fn replace_base(lua: Lua<'_>) {
     lua.set_field("getmetatable");
     lua.push_function(|lua| {
         lua.state().collector_touched.set(true);
+        lua.spend(lua.state().memory.used.get() / COLLECTED_A_STEP_BYTES);
         original(lua, Original::CollectGarbage)
     });
     lua.set_field("collectgarbage");
@@ -81,24 +83,30 @@ pub(crate) fn replace_base(lua: Lua<'_>) {
 
 /// Puts the guards into the table `table` on top.
 pub(crate) fn replace_table(lua: Lua<'_>) {
-    lua.push_function(|lua| unless_protected(lua, Original::Insert));
+    lua.push_function(|lua| {
+        // Two arguments add at the end, which moves nothing.
+        if lua.top() > 2 {
+            lua.spend(lua.table_len(1));
+        }
+        unless_protected(lua, Original::Insert)
+    });
     lua.set_field("insert");
+    lua.push_function(|lua| {
+        if lua.top() > 1 {
+            lua.spend(lua.table_len(1));
+        }
+        original(lua, Original::Remove)
+    });
+    lua.set_field("remove");
+    lua.push_function(|lua| {
+        lua.spend(lua.table_len(1));
+        original(lua, Original::MaxN)
+    });
+    lua.set_field("maxn");
+    lua.push_function(sort);
+    lua.set_field("sort");
     lua.push_function(|lua| on_real(lua, Original::ForEach));
     lua.set_field("foreach");
-}
-
-/// Puts the guards into the table `string` on top.
-pub(crate) fn replace_string(lua: Lua<'_>) {
-    lua.push_function(|lua| with_short_pattern(lua, Original::Find));
-    lua.set_field("find");
-    lua.push_function(|lua| with_short_pattern(lua, Original::Match));
-    lua.set_field("match");
-    lua.push_function(|lua| with_short_pattern(lua, Original::GlobalMatch));
-    lua.set_field("gmatch");
-    lua.push_function(|lua| with_short_pattern(lua, Original::GlobalMatch));
-    lua.set_field("gfind");
-    lua.push_function(|lua| with_short_pattern(lua, Original::GlobalSubstitute));
-    lua.set_field("gsub");
 }
 
 /// Gives what an error reply needs: a table with the text, the source and the line of what raised it.
@@ -210,6 +218,22 @@ fn get_metatable(lua: Lua<'_>) -> c_int {
     1
 }
 
+/// `table.sort`. A comparison of ours lets a long one be interrupted; one of the script's does it already.
+fn sort(lua: Lua<'_>) -> c_int {
+    if lua.table_len(1) > SORTED_ALONE && matches!(lua.kind(2), Kind::None | Kind::Nil) {
+        lua.set_top(1);
+        lua.push_function(|lua| {
+            let text_len = |index| {
+                if lua.kind(index) == Kind::String { lua.bytes(index).map_or(0, <[u8]>::len) } else { 0 }
+            };
+            lua.spend(2 + text_len(1).min(text_len(2)) / 64);
+            lua.push_boolean(lua.is_less(1, 2));
+            1
+        });
+    }
+    original(lua, Original::Sort)
+}
+
 /// Lua counts the results in an `int`, which a range near its limits overflows.
 fn unpack(lua: Lua<'_>) -> c_int {
     lua.check_table(1);
@@ -223,20 +247,6 @@ fn unpack(lua: Lua<'_>) -> c_int {
         lua.raise(format_args!("too many results to unpack"));
     }
     original(lua, Original::Unpack)
-}
-
-fn with_short_pattern(lua: Lua<'_>, which: Original) -> c_int {
-    if lua.kind(2) == Kind::String {
-        let pattern = lua.bytes(2).unwrap_or_default();
-        let is_plain = matches!(which, Original::Find) && lua.boolean(4);
-        if pattern.len() > QUANTIFIERS_MAX && !is_plain {
-            let quantifiers = pattern.iter().filter(|byte| matches!(byte, b'?' | b'*' | b'+' | b'-')).count();
-            if quantifiers > QUANTIFIERS_MAX {
-                lua.raise(format_args!("pattern too complex"));
-            }
-        }
-    }
-    original(lua, which)
 }
 
 /// Calls with errors caught. A table with a text in `err` is shown as that text, for scripts older than Redis 7.

@@ -6,6 +6,8 @@
 #![expect(unsafe_code, reason = "Lua is a C library")]
 
 mod allocator;
+mod buffer;
+mod limits;
 mod load;
 
 use std::{
@@ -20,19 +22,16 @@ use std::{
 use mlua_sys as ffi;
 
 use crate::{
-    host::{Host, Interrupt},
+    host::Host,
     state::{BUFFER_KEEP_BYTES, Slot, State},
 };
 
+pub(crate) use buffer::Buffer;
+pub(crate) use limits::KILLED;
 pub(crate) use mlua_sys::LUA_ERRMEM as OUT_OF_MEMORY;
 
 /// A function in C's calling convention, as Lua keeps it.
 pub(crate) type RawFunction = ffi::lua_CFunction;
-
-/// How often the host is asked whether to go on, in Lua instructions.
-const HOOK_INSTRUCTIONS: c_int = 10_000;
-
-const KILLED: &[u8] = b"ERR Script killed by user with SCRIPT KILL...";
 
 /// Owns a Lua state and what belongs to it.
 pub(crate) struct Vm {
@@ -289,6 +288,21 @@ impl<'a> Lua<'a> {
         unsafe { ffi::lua_createtable(self.raw, hint(array_len), hint(fields)) }
     }
 
+    /// The length of a table, or 0 of what is none.
+    pub(crate) fn table_len(self, index: c_int) -> usize {
+        if self.kind(index) == Kind::Table { unsafe { ffi::lua_objlen(self.raw, index) } } else { 0 }
+    }
+
+    /// Lua's `<`.
+    pub(crate) fn is_less(self, left: c_int, right: c_int) -> bool {
+        unsafe { ffi::lua_lessthan(self.raw, left, right) != 0 }
+    }
+
+    /// Replaces the key on top by its value in the table at `table`, by its metatable if there is one.
+    pub(crate) fn get(self, table: c_int) {
+        unsafe { ffi::lua_gettable_(self.raw, table) }
+    }
+
     pub(crate) fn raw_get(self, table: c_int) {
         unsafe { ffi::lua_rawget_(self.raw, table) }
     }
@@ -531,76 +545,11 @@ impl<'a> Lua<'a> {
             Some(record.currentline)
         }
     }
+}
 
-    // Interruption and memory.
-
-    /// Has the hook called regularly from now on.
-    pub(crate) fn set_hook(self) {
-        unsafe { ffi::lua_sethook(self.raw, Some(hook), ffi::LUA_MASKCOUNT, HOOK_INSTRUCTIONS) };
-    }
-
-    /// Asks the host whether to go on. Returns if so, raises if not, and waits on another stack meanwhile if told to.
-    pub(crate) fn interrupt(self) {
-        let state = self.state;
-        if !state.killed.get() {
-            if state.host.get().is_none() {
-                return;
-            }
-            self.relieve_memory();
-            loop {
-                match self.host().interrupt() {
-                    Interrupt::Continue => return,
-                    Interrupt::Kill => break,
-                    Interrupt::Suspend => {
-                        state.suspender.get().expect("scripts run on a fiber").suspend();
-                    }
-                }
-            }
-            state.killed.set(true);
-            // From now on each instruction raises, so that catching it leads nowhere.
-            for thread in [state.main.get().cast(), self.raw] {
-                // SAFETY: the main thread lives as long as the state.
-                unsafe { ffi::lua_sethook(thread, Some(hook), ffi::LUA_MASKLINE | ffi::LUA_MASKCOUNT, 1) };
-            }
-        }
-        self.create_table(0, 3);
-        self.push_bytes(KILLED);
-        self.set_field("err");
-        self.raise_top()
-    }
-
-    /// Lua 5.1 does not collect when an allocation is refused, so collect before that, if it has gone near the limit
-    /// since the last time.
-    fn relieve_memory(self) {
-        let memory = &self.state.memory;
-        let Some(limit) = memory.limit.get() else { return };
-        let used = memory.used.get();
-        if used > limit / 4 * 3 && used > memory.used_after_relief.get() + limit / 16 {
-            self.collect_all();
-        }
-    }
-
-    /// A whole collection: after a refused allocation.
-    pub(crate) fn collect_all(self) {
-        let memory = &self.state.memory;
-        unsafe { ffi::lua_gc(self.raw, ffi::LUA_GCCOLLECT, 0) };
-        memory.used_after_relief.set(memory.used.get());
-    }
-
-    /// A part of a collection, as large as Redis makes it.
-    pub(crate) fn collect_some(self) {
-        unsafe { ffi::lua_gc(self.raw, ffi::LUA_GCSTEP, 50) };
-    }
-
-    /// Undoes what `collectgarbage` may have set.
-    pub(crate) fn reset_collector(self) {
-        const LUA_DEFAULT_PERCENT: c_int = 200;
-        unsafe {
-            ffi::lua_gc(self.raw, ffi::LUA_GCSETPAUSE, LUA_DEFAULT_PERCENT);
-            ffi::lua_gc(self.raw, ffi::LUA_GCSETSTEPMUL, LUA_DEFAULT_PERCENT);
-            ffi::lua_gc(self.raw, ffi::LUA_GCRESTART, 0);
-        }
-    }
+/// The index of a value that is bound to the running function, from 1.
+pub(crate) fn upvalue(index: c_int) -> c_int {
+    ffi::lua_upvalueindex(index)
 }
 
 /// Calls `F`, a function item or closure without captures, which therefore needs no value to be called.
@@ -610,11 +559,6 @@ unsafe extern "C-unwind" fn trampoline<F: Fn(Lua<'_>) -> c_int + Copy>(raw: *mut
     let function = unsafe { NonNull::<F>::dangling().read() };
     // SAFETY: Lua passes a live thread of a state that `Vm::new` made.
     function(unsafe { Lua::from_raw(raw) })
-}
-
-unsafe extern "C-unwind" fn hook(raw: *mut ffi::lua_State, _record: *mut ffi::lua_Debug) {
-    // SAFETY: as in `trampoline`.
-    unsafe { Lua::from_raw(raw) }.interrupt();
 }
 
 /// Gives back a buffer that one large value has grown.

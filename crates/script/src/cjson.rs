@@ -179,8 +179,9 @@ fn refuse(lua: Lua<'_>, index: c_int, reason: &str) -> ! {
 
 /// Writes the value on top.
 fn encode_value(lua: Lua<'_>, config: &Config, out: &mut Vec<u8>, depth: i32) {
+    lua.reserve(out, 0);
     match lua.kind(-1) {
-        Kind::String => encode_string(lua.bytes(-1).unwrap_or_default(), out),
+        Kind::String => encode_string(lua, lua.bytes(-1).unwrap_or_default(), out),
         Kind::Number => encode_number(lua, config, -1, out),
         Kind::Boolean => out.extend_from_slice(if lua.boolean(-1) { b"true" } else { b"false" }),
         Kind::Nil => out.extend_from_slice(b"null"),
@@ -259,7 +260,7 @@ fn encode_object(lua: Lua<'_>, config: &Config, out: &mut Vec<u8>, depth: i32) {
                 out.extend_from_slice(b"\":");
             }
             Kind::String => {
-                encode_string(lua.bytes(-2).unwrap_or_default(), out);
+                encode_string(lua, lua.bytes(-2).unwrap_or_default(), out);
                 out.push(b':');
             }
             _ => refuse(lua, -2, "table key must be a number or string"),
@@ -286,8 +287,8 @@ fn encode_number(lua: Lua<'_>, config: &Config, index: c_int, out: &mut Vec<u8>)
     }
 }
 
-fn encode_string(text: &[u8], out: &mut Vec<u8>) {
-    out.reserve(text.len() + 2);
+fn encode_string(lua: Lua<'_>, text: &[u8], out: &mut Vec<u8>) {
+    lua.reserve(out, text.len() + 2);
     out.push(b'"');
     let mut rest = text;
     while let Some(position) = rest.iter().position(|byte| needs_escape(*byte)) {

@@ -75,8 +75,9 @@ fn pack(lua: Lua<'_>) -> c_int {
 
 /// Packs the value on top and pops it.
 fn encode(lua: Lua<'_>, out: &mut Vec<u8>, level: usize) {
+    lua.reserve(out, 0);
     match lua.kind(-1) {
-        Kind::String => encode_string(lua.bytes(-1).unwrap_or_default(), out),
+        Kind::String => encode_string(lua, lua.bytes(-1).unwrap_or_default(), out),
         Kind::Boolean => out.push(if lua.boolean(-1) { 0xc3 } else { 0xc2 }),
         Kind::Number => encode_number(lua.number(-1), out),
         Kind::Table if level < NESTING_MAX => encode_table(lua, out, level),
@@ -85,7 +86,8 @@ fn encode(lua: Lua<'_>, out: &mut Vec<u8>, level: usize) {
     lua.pop(1);
 }
 
-fn encode_string(bytes: &[u8], out: &mut Vec<u8>) {
+fn encode_string(lua: Lua<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+    lua.reserve(out, bytes.len() + 5);
     match bytes.len() {
         len @ ..32 => out.push(0xa0 | len as u8),
         len @ ..0x100 => out.extend_from_slice(&[0xd9, len as u8]),
@@ -237,6 +239,7 @@ impl<'a> Cursor<'a> {
 
 /// Pushes the next value.
 fn decode(lua: Lua<'_>, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
+    lua.spend(1);
     lua.require_stack(1, "too many return values at once; use unpack_one or unpack_limit instead.");
     let [code] = cursor.fixed()?;
     match code {

@@ -158,6 +158,10 @@ impl<'a> Decoder<'a> {
 /// Writes the value on top as a reply and pops it. True if it is an error of a command, counted already; `None` if
 /// it is no error.
 pub(crate) fn write_value(lua: Lua<'_>, script_proto: Proto, reply: &mut Reply<'_>) -> Option<bool> {
+    if is_cut(lua, reply) {
+        lua.pop(1);
+        return Some(false);
+    }
     if !lua.check_stack(4) || lua.stack_is_low() {
         reply.error(b"ERR reached lua stack limit");
         lua.pop(1);
@@ -177,6 +181,16 @@ pub(crate) fn write_value(lua: Lua<'_>, script_proto: Proto, reply: &mut Reply<'
     }
     lua.pop(1);
     failed
+}
+
+/// Whether no more of a reply is written. A few tables that hold each other can describe more than any memory takes.
+fn is_cut(lua: Lua<'_>, reply: &Reply<'_>) -> bool {
+    let state = lua.state();
+    if !state.reply_is_cut.get() {
+        let is_too_long = reply.len() > state.memory.reply_max.get();
+        state.reply_is_cut.set(is_too_long || lua.spend_last(1));
+    }
+    state.reply_is_cut.get()
 }
 
 /// Writes the table on top: by the field that says what it is, or as an array.

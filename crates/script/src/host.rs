@@ -12,7 +12,8 @@ pub trait Host {
     /// A line for the log from `redis.log`, at Redis' level 0 (debug) to 3 (warning).
     fn log(&mut self, level: i64, message: &[u8]);
 
-    /// Asked every 10,000 Lua instructions, before each command, and after each resumption.
+    /// Asked every 10,000 Lua instructions, as often in what our own functions do at length, before each command, and after
+    /// each resumption.
     fn interrupt(&mut self) -> Interrupt;
 
     /// Whether the user who runs the script may run this command: `redis.acl_check_cmd`.

@@ -96,6 +96,7 @@ impl<'a> Parser<'a> {
     }
 
     fn token(&mut self) -> Token<'a> {
+        self.lua.spend(1);
         while matches!(self.peek(0), b' ' | b'\t' | b'\n' | b'\r') {
             self.position += 1;
         }

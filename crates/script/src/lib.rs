@@ -17,11 +17,13 @@ mod fiber;
 mod host;
 mod json_decode;
 mod number;
+mod pattern;
 mod random;
 mod redis_api;
 mod sandbox;
 mod script_host;
 mod state;
+mod strings;
 mod structs;
 
 pub use crate::host::{AclVerdict, Host, Interrupt, Options, Outcome, Progress};

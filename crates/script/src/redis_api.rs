@@ -13,6 +13,9 @@ use crate::{
     state::BUFFER_KEEP_BYTES,
 };
 
+/// An argument so long that it is asked whether there is memory for another copy: many can be the same string to Lua.
+const LARGE_BYTES: usize = 64 << 10;
+
 /// Creates the table on top of the stack.
 pub(crate) fn open(lua: Lua<'_>, version: &str) {
     lua.create_table(0, 32);
@@ -100,7 +103,13 @@ fn take_args(lua: Lua<'_>) -> Option<&OwnedArgs> {
     }
     for index in 1..=count {
         match lua.kind(index) {
-            Kind::String => args.push(lua.bytes(index).unwrap_or_default()),
+            Kind::String => {
+                let arg = lua.bytes(index).unwrap_or_default();
+                if arg.len() > LARGE_BYTES {
+                    lua.require_memory(args.heap_bytes() + arg.len());
+                }
+                args.push(arg);
+            }
             Kind::Number => {
                 let text = lua.state().message.get();
                 text.clear();
@@ -167,6 +176,7 @@ fn log(lua: Lua<'_>) -> c_int {
             if index > 2 {
                 line.push(b' ');
             }
+            lua.reserve(line, text.len());
             line.extend_from_slice(text);
         }
     }

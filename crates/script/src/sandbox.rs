@@ -9,7 +9,7 @@ use crate::{
     bridge::{Kind, Library, Lua},
     cjson, cmsgpack, redis_api,
     state::Protected,
-    structs,
+    strings, structs,
 };
 
 /// Globals of Lua's base library that Redis removes.
@@ -28,7 +28,7 @@ pub(crate) fn open(lua: Lua<'_>, redis_version: &str) {
     }
     base::replace_base(lua);
     within(lua, "table", base::replace_table);
-    within(lua, "string", base::replace_string);
+    within(lua, "string", strings::replace);
     within(lua, "math", redis_api::replace_random);
     cjson::open(lua);
     lua.set_field("cjson");

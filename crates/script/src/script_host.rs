@@ -5,7 +5,7 @@ use std::{collections::HashMap, error, fmt, rc::Rc};
 use sessile_resp::{Args, Proto, Reply, c_text};
 
 use crate::{
-    bridge::{Kind, Lua, OUT_OF_MEMORY, Vm, trim},
+    bridge::{KILLED, Kind, Lua, OUT_OF_MEMORY, Vm, trim},
     convert::write_value,
     fiber::{Fiber, Suspender},
     host::{Host, Options, Outcome, Progress},
@@ -20,6 +20,8 @@ pub type Sha1Hex = [u8; 40];
 const COLLECT_PERIOD: u32 = 50;
 /// Characters of an error that is no text of ours which the reply quotes.
 const QUOTED_MAX_BYTES: usize = 100;
+/// The reply of a script whose own is larger than the memory that it may use.
+const REPLY_TOO_LONG: &[u8] = b"ERR the script's reply is larger than the memory that scripts may use";
 
 /// Compiled scripts, and the Lua state that runs them one at a time. One for each shard.
 pub struct ScriptHost {
@@ -212,7 +214,9 @@ impl ScriptHost {
         state.script_proto.set(Proto::Resp2);
         state.killed.set(false);
         state.collector_touched.set(false);
+        state.reply_is_cut.set(false);
         state.memory.limit.set(Some(self.options.memory_limit_bytes));
+        state.memory.reply_max.set(self.options.memory_limit_bytes);
         lua.set_hook();
         let (lua, sha) = (self.vm.lua_for_fiber(), script.sha);
         self.fiber.start(move |suspender| run(lua, suspender, &sha, proto));
@@ -392,7 +396,6 @@ fn run(lua: Lua<'static>, suspender: Suspender, sha: &Sha1Hex, proto: Proto) {
     let state = lua.state();
     state.suspender.set(Some(suspender));
     let status = lua.protected_call(0, 1, lua.top() - 1);
-    state.suspender.set(None);
     // Nothing catches an error from here on, so no allocation may be refused.
     state.memory.limit.set(None);
     if status == OUT_OF_MEMORY {
@@ -401,7 +404,7 @@ fn run(lua: Lua<'static>, suspender: Suspender, sha: &Sha1Hex, proto: Proto) {
     let output = state.output.get();
     output.clear();
     let mut reply = Reply::new(output, proto);
-    let outcome = if status != 0 {
+    let mut outcome = if status != 0 {
         Outcome::Failed { counted: write_error(lua, sha, &mut reply) }
     } else {
         match write_value(lua, state.script_proto.get(), &mut reply) {
@@ -409,7 +412,13 @@ fn run(lua: Lua<'static>, suspender: Suspender, sha: &Sha1Hex, proto: Proto) {
             None => Outcome::Returned,
         }
     };
+    if state.reply_is_cut.get() {
+        trim(output);
+        Reply::new(output, proto).error(if state.killed.get() { KILLED } else { REPLY_TOO_LONG });
+        outcome = Outcome::Failed { counted: false };
+    }
     lua.set_top(0);
+    state.suspender.set(None);
     state.outcome.set(Some(outcome));
 }
 

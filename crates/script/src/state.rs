@@ -18,6 +18,9 @@ use crate::{
 /// Buffers larger than this are given back after use, in bytes.
 pub(crate) const BUFFER_KEEP_BYTES: usize = 1 << 20;
 
+/// How often our own functions ask the host whether to go on, in steps of theirs.
+pub(crate) const STEPS: usize = 20_000;
+
 /// Lives at one address as long as its Lua state, which finds it through the allocator's user data.
 pub(crate) struct State {
     /// The main thread of the Lua state.
@@ -30,6 +33,10 @@ pub(crate) struct State {
     pub(crate) script_proto: Cell<Proto>,
     /// The script has to end; what it raises from now on is not to be caught.
     pub(crate) killed: Cell<bool>,
+    /// Steps of our own functions until the host is asked whether to go on, as the hook does for Lua's instructions.
+    pub(crate) steps_left: Cell<usize>,
+    /// The reply grew too long; no more of it is written.
+    pub(crate) reply_is_cut: Cell<bool>,
     /// The script called `collectgarbage`, whose settings must not outlive it.
     pub(crate) collector_touched: Cell<bool>,
     pub(crate) memory: Memory,
@@ -67,6 +74,8 @@ pub(crate) struct Memory {
     pub(crate) used: Cell<usize>,
     /// Enforced only while a script runs under `pcall`: elsewhere a refusal would end the process.
     pub(crate) limit: Cell<Option<usize>>,
+    /// Bytes that a script's reply may have.
+    pub(crate) reply_max: Cell<usize>,
     /// Bytes in use after the last full collection that a shortage caused.
     pub(crate) used_after_relief: Cell<usize>,
 }
@@ -93,6 +102,8 @@ impl Default for State {
             suspender: Cell::default(),
             script_proto: Cell::default(),
             killed: Cell::default(),
+            steps_left: Cell::new(STEPS),
+            reply_is_cut: Cell::default(),
             collector_touched: Cell::default(),
             memory: Memory::default(),
             random: Slot::default(),

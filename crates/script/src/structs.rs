@@ -145,6 +145,7 @@ fn pack(lua: Lua<'_>) -> c_int {
                 if text.len() < len {
                     lua.raise_argument(arg, format_args!("string too short"));
                 }
+                lua.reserve(out, len + 1);
                 out.extend_from_slice(&text[..len]);
                 if option == b's' {
                     out.push(0);

@@ -80,6 +80,17 @@ const BUSY: &[&str] = &[
     "for i = 1, 100 do redis.call('echo', i) end return 7",
     "for i = 1, 100 do redis.pcall('echo', 'fail') end return 7",
     "local n = 0 while n < 100 do n = n + 1 pcall(redis.call, 'echo', 'fail') end return 7",
+    "return string.find(string.rep('a', 80), '.-.-.-b') or 7",
+    "return string.match(string.rep('a', 80), '(.*)(.*)[^b]*b') or 7",
+    "for _ in string.gmatch(string.rep('(', 2000), '%b()') do end return 7",
+    "return string.gsub(string.rep('a', 200), 'a+a+b', '') and 7",
+    "local t = {1} for i = 1, 17 do t = {t, t} end return #cjson.encode(t) > 0 and 7",
+    "local t = {1} for i = 1, 4 do t = {t, t, t, t, t, t, t, t, t, t, t, t, t, t, t, t, t} end return #cmsgpack.pack(t) > 0 and 7",
+    "return #cjson.decode('[' .. string.rep('1,', 200000) .. '1]') and 7",
+    "return #{cmsgpack.unpack(string.rep('\\147\\1\\2\\3', 7000))} and #cmsgpack.unpack('\\221\\0\\3\\13\\64' .. string.rep('\\1', 200000)) and 7",
+    "local t = {} for i = 1, 5000 do t[i] = i * 7919 % 5003 end table.sort(t) return 7",
+    "local t = {} for i = 1, 5000 do t[i] = i end for i = 1, 50 do table.insert(t, 1, 0) table.remove(t, 1) table.maxn(t) end return 7",
+    "return coroutine.wrap(function() return string.find(string.rep('a', 400), '(a+)%1b') or 7 end)()",
 ];
 
 #[test]
@@ -106,6 +117,9 @@ fn kill_is_not_to_be_caught() {
         "local function f() pcall(f) f() end while true do pcall(f) end",
         "local t = setmetatable({}, {__index = function() while true do end end}) while true do pcall(function() return t.x end) end",
         "repeat until false",
+        "while true do pcall(string.find, string.rep('a', 100), string.rep('.-', 20) .. 'b') end",
+        "while true do pcall(string.gsub, 'x', 'x', function() string.match(string.rep('a', 100), string.rep('a?', 50) .. 'b') end) end",
+        "for _ in string.gmatch(string.rep('a', 100), string.rep('.*', 20) .. 'b') do end",
     ];
     for body in stubborn.iter().chain(BUSY) {
         for plan in [
@@ -159,6 +173,12 @@ fn memory_is_limited_and_comes_back() {
         "local t = {} for i = 1, 1e9 do t[i] = string.rep('x', 1000) .. i end",
         "return cjson.decode('[' .. string.rep('[],', 2000000) .. '1]')",
         "local t = {} for i = 1, 1e9 do t[i] = coroutine.create(function() end) end",
+        "local t = {1} for i = 1, 100 do t = {t, t} end return cjson.encode(t)",
+        "local t = {1} for i = 1, 15 do t = {t, t, t, t, t, t, t, t, t, t, t, t, t} end return cmsgpack.pack(t)",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end return cjson.encode(t)",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end return struct.pack(string.rep('s', 20), unpack(t))",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end return redis.call('echo', unpack(t))",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end redis.log(1, unpack(t))",
         "return loadstring('return \"' .. string.rep('x', 5000000) .. '\"')()",
     ];
     for body in bombs {
@@ -175,22 +195,52 @@ fn memory_is_limited_and_comes_back() {
 }
 
 #[test]
+fn a_reply_is_limited_and_can_be_interrupted() {
+    let limit = 8 << 20;
+    let mut scripts = ScriptHost::new(Options { memory_limit_bytes: limit, ..Options::default() });
+    for bomb in [
+        "local t = {1} for i = 1, 100 do t = {t, t} end return t",
+        "redis.setresp(3) local t = {1} for i = 1, 100 do t = {map = {[1] = t, [2] = t}} end return t",
+        "local s, t = string.rep('x', 1000000), {} for i = 1, 20 do t[i] = s end return t",
+    ] {
+        let mut host = PlannedHost { plan: vec![Interrupt::Suspend; 3].into(), ..PlannedHost::default() };
+        let reply = finish(&mut scripts, &mut host, bomb).0;
+        assert_eq!(
+            reply, "-ERR the script's reply is larger than the memory that scripts may use\r\n",
+            "{bomb}"
+        );
+    }
+    let long = "local t = {1} for i = 1, 17 do t = {t, t} end return t";
+    let (reply, _) = finish(&mut scripts, &mut PlannedHost::default(), long);
+    let mut host = PlannedHost { plan: vec![Interrupt::Suspend; 5].into(), ..PlannedHost::default() };
+    assert_eq!(finish(&mut scripts, &mut host, long), (reply, 5));
+    let mut host =
+        PlannedHost { plan: vec![Interrupt::Suspend, Interrupt::Kill].into(), ..PlannedHost::default() };
+    let killed = "-ERR Script killed by user with SCRIPT KILL...\r\n";
+    assert_eq!(finish(&mut scripts, &mut host, long), (killed.into(), 1));
+    assert_eq!(finish(&mut scripts, &mut PlannedHost::default(), "return 1").0, ":1\r\n");
+}
+
+#[test]
 fn recursion_ends_in_an_error() {
     let mut scripts = ScriptHost::new(Options::default());
     let check = |scripts: &mut ScriptHost, body: &str, expected: &str| {
         let (reply, _) = finish(scripts, &mut PlannedHost::default(), body);
         assert!(reply.starts_with('-') && reply.contains(expected), "{body}: {reply}");
     };
-    check(
-        &mut scripts,
-        "return string.find(string.rep('a', 300000), string.rep('a?', 300000))",
-        "pattern too complex",
-    );
-    check(
-        &mut scripts,
-        "return string.gsub(string.rep('a', 3000), string.rep('a-', 3000), '')",
-        "pattern too complex",
-    );
+    for pattern in ["string.rep('a?', 300000)", "string.rep('a-', 300000)", "string.rep('a*', 300000) .. 'b'"]
+    {
+        check(
+            &mut scripts,
+            &format!("return string.find(string.rep('a', 300000), {pattern})"),
+            "pattern too complex",
+        );
+        check(
+            &mut scripts,
+            &format!("return string.gsub(string.rep('a', 300000), {pattern}, '')"),
+            "pattern too complex",
+        );
+    }
     check(&mut scripts, "return cmsgpack.unpack(string.rep('\\145', 1000000))", "stack overflow");
     check(
         &mut scripts,

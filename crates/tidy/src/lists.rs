@@ -67,7 +67,7 @@ pub const UNSAFE_INVENTORY: &[(&str, &str)] = &[
     ("crates/values/src/bytes.rs", "a byte string in one allocation, one word wide"),
     ("crates/keyspace/src/entry.rs", "an entry in one allocation, one word in the table"),
     ("crates/script/src/bridge.rs", "the C API of Lua"),
-    ("crates/script/src/bridge/", "the C API of Lua: its allocator, loading a script"),
+    ("crates/script/src/bridge/", "the C API of Lua: its allocator, its buffer, loading a script"),
     ("crates/script/src/fiber.rs", "the switch between a script's stack and the caller's"),
 ];
 

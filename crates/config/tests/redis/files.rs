@@ -143,6 +143,20 @@ fn wrong_lines_are_named_with_the_reason_and_the_nearest_name() {
 }
 
 #[test]
+fn long_lines_are_cut_where_they_are_quoted() {
+    let long = "é".repeat(50_000);
+    for text in [
+        format!("maxmemory {long}"),
+        format!("{long} yes"),
+        format!("port {long} # comment"),
+        format!("dir '{long}"),
+    ] {
+        let error = load_all(&text, &[], &[]).map(drop).expect_err("it is wrong");
+        assert!(error.len() < 1200 && error.contains("é…`"), "{}: {}", error.len(), error.escape_default());
+    }
+}
+
+#[test]
 fn a_hash_begins_a_comment_only_after_the_value() {
     check("requirepass #abc", Ok(&[("requirepass", "#abc")]));
     check("requirepass #abc # word", Ok(&[("requirepass", "#abc")]));

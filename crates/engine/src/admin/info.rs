@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sessile_command::{Acl, Arity, Flags, Outcome, WaitFor};
+use sessile_command::{Acl, Arity, Flags, Outcome};
 use sessile_config::{AppendFsync, MaxmemoryPolicy, table as names};
 use sessile_keyspace::Durability;
 use sessile_resp::{Args, Reply};
@@ -511,11 +511,7 @@ fn acknowledgement(engine: &Engine) -> &'static str {
 impl Engine {
     /// Keys whose loss would wake somebody: who reads a stream for a group is told when it goes.
     fn keys_whose_loss_wakes(&self) -> usize {
-        let is_told = |conn: &ConnId| {
-            let blocked = self.session(*conn).and_then(|session| session.blocked.as_ref());
-            blocked.is_some_and(|b| b.until == WaitFor::Stream && b.entry.command.is_write())
-        };
-        self.waiters.values().filter(|conns| conns.iter().any(is_told)).count()
+        self.waiters.values().filter(|waiters| waiters.told_of_loss > 0).count()
     }
 
     /// Memory of the connections' buffers.

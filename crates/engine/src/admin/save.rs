@@ -2,7 +2,6 @@
 //! snapshot. Commands only ask; the server writes, one file at a time, and tells how it went.
 
 use sessile_command::{Acl, Arity, Error, Flags, Outcome, is};
-use sessile_keyspace::Gate;
 use sessile_resp::{Args, Reply};
 
 use super::docs;
@@ -221,8 +220,7 @@ impl Engine {
             let waits = |it: &Waiting| awaited(&it.what);
             if self.session(conn).and_then(|session| session.waiting.as_ref()).is_some_and(waits) {
                 self.unblock(conn);
-                self.send(conn, reply.as_bytes(), Gate::OPEN);
-                self.resumable.push_back(conn);
+                self.answer_late(conn, reply.as_bytes());
             }
         }
     }

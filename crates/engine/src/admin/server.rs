@@ -73,12 +73,10 @@ pub(crate) static COMMANDS: &[SessionCommand] = &[
         PLAIN,
         docs("Gives the time.", "", "2.6.0"),
         SessionRun::Do(|engine, _, _, out| {
-            // The engine's clock counts milliseconds; what is below comes from elsewhere, and may not go back.
-            let us = engine.now_ms() * 1000 + (engine.stopwatch_us)() % 1000;
-            engine.told_us = engine.told_us.max(us);
+            let us = engine.standing_us.unwrap_or_else(|| engine.time_us((engine.stopwatch_us)()));
             out.array(2);
-            out.bulk_int((engine.told_us / 1_000_000) as i64);
-            out.bulk_int((engine.told_us % 1_000_000) as i64);
+            out.bulk_int((us / 1_000_000) as i64);
+            out.bulk_int((us % 1_000_000) as i64);
             Ok(())
         }),
     ),
