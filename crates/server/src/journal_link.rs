@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sessile_config::{AppendFsync, table as names};
-use sessile_engine::{Engine, JournalState};
+use sessile_engine::{ConnId, Engine, JournalState};
 use sessile_journal::{
     Batch, DiskJournal, DiskOptions, Health, JOURNAL_DIR_NAME, Journal, RECORD_HEADER_LEN, Room, SyncPolicy,
 };
@@ -31,14 +31,23 @@ pub(crate) struct JournalLink {
 }
 
 impl JournalLink {
-    /// Before commands of about `bytes` run: a disk without room refuses them, unexecuted.
-    pub(crate) fn check_room(&self, engine: &mut Engine, bytes: u64, overdue: bool) {
+    /// Before commands that `bytes` from a connection complete run: a disk without room refuses them, unexecuted.
+    ///
+    /// Nobody knows beforehand what a command's effects will take. Those that are larger than all that is ready wait in
+    /// the journal's queue, unacknowledged, until the disk has room, and meanwhile others are refused here.
+    pub(crate) fn check_room(&self, engine: &mut Engine, conn: ConnId, bytes: u64, overdue: bool) {
         let refused = matches!(engine.journal_state(), JournalState::Refusing(_));
-        // What a request brings in may come out several times as large in effects, but not without bound.
-        let full = self.disk.room(bytes * 2 + 4096) == Room::Full;
+        // Room for a large request is asked for as its parts come in, and made ready by the time it is complete.
+        let held = engine.session(conn).map_or(0, |session| session.input.len() as u64);
+        let full = self.disk.room(held + bytes * 2 + 4096) == Room::Full;
         if (full || overdue) != refused {
             self.tell_health(engine, full, overdue);
         }
+    }
+
+    /// Whether what has run already finds no room on the disk.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.disk.room(0) == Room::Full
     }
 
     fn tell_health(&self, engine: &mut Engine, full: bool, overdue: bool) {

@@ -82,7 +82,7 @@ impl Shard {
         }
         engine.start_lap(at_us);
         if let Some(journal) = &self.journal {
-            journal.check_room(&mut engine, bytes.len() as u64, self.overdue.get());
+            journal.check_room(&mut engine, id, bytes.len() as u64, self.overdue.get());
         }
         engine.feed(id, bytes);
     }
@@ -133,7 +133,9 @@ impl Shard {
         let too_much = pending > self.pending_max_bytes;
         let since = too_much.then(|| self.held_since.get().unwrap_or_else(Instant::now));
         self.held_since.set(since);
-        self.overdue.set(since.is_some_and(|since| since.elapsed() >= self.wait_max));
+        // On a full disk writers are refused anyway, and holding readers back would help nobody.
+        let is_stuck = || self.journal.as_ref().is_some_and(JournalLink::is_stuck);
+        self.overdue.set(since.is_some_and(|since| since.elapsed() >= self.wait_max || is_stuck()));
         let was = self.holding_back.replace(too_much && !self.overdue.get());
         if was != self.holding_back.get() {
             self.engine.borrow_mut().hold_back(!was);
