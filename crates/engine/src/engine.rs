@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use sessile_command::{Observed, Rng, Txn};
 use sessile_config::Config;
+use sessile_keyspace::snapshot::Snapshot;
 use sessile_keyspace::{Durability, Effect, Expire, Gate, Keyspace};
 use sessile_script::ScriptHost;
 use sessile_values::HashKey;
@@ -120,6 +121,8 @@ pub struct Engine {
     pub(crate) told_us: u64,
     /// Too much waits for the journal: only diagnostics run.
     pub(crate) held_back: bool,
+    /// Writers wait in their connections' input, since a snapshot holds as much of theirs as it may.
+    pub(crate) writers_wait: bool,
     /// Nothing runs any more: the node stops once `dump.rdb` is written.
     pub(crate) stopping: bool,
     /// CLIENT PAUSE: until when, and whether only writes wait.
@@ -180,6 +183,7 @@ impl Engine {
             told_us: 0,
             cut_offs: crate::cut_offs::CutOffs::default(),
             held_back: false,
+            writers_wait: false,
             stopping: false,
             paused_until_ms: 0,
             paused_writes_only: false,
@@ -187,11 +191,15 @@ impl Engine {
             run_id,
             server: crate::stats::ServerFacts::default(),
         };
-        engine.apply_settings();
-        engine.stats.started_ms = engine.now_ms();
-        // What was loaded, or nothing, counts as saved: Redis' LASTSAVE begins so.
-        engine.server.dump.ended_s = engine.now_ms() / 1000;
+        engine.begin();
         engine
+    }
+
+    fn begin(&mut self) {
+        self.apply_settings();
+        self.stats.started_ms = self.now_ms();
+        // What was loaded, or nothing, counts as saved: Redis' LASTSAVE begins so.
+        self.server.dump.ended_s = self.now_ms() / 1000;
     }
 
     /// The engine's clock, milliseconds since the epoch.
@@ -483,7 +491,8 @@ impl Engine {
     pub fn wants_input(&self, conn: ConnId) -> bool {
         self.session(conn)
             .is_some_and(|s| !(s.closing || s.killed || s.is_paused() && s.input.len() > PAUSED_INPUT_BYTES))
-            && !(self.held_back && self.session(conn).is_some_and(|s| s.input.len() > HELD_INPUT_BYTES))
+            && !((self.held_back || self.writers_wait)
+                && self.session(conn).is_some_and(|s| s.input.len() > HELD_INPUT_BYTES))
     }
 
     /// Says whether too much waits for the journal. Then requests stay unread or in their connection's input, but for
@@ -492,6 +501,16 @@ impl Engine {
         if std::mem::replace(&mut self.held_back, hold) && !hold {
             self.resume_held();
         }
+    }
+
+    /// Whether writers wait for a snapshot: its turns are urgent then.
+    pub fn do_writers_wait(&self) -> bool {
+        self.writers_wait
+    }
+
+    /// Whether a snapshot holds as much that writers saved as it may.
+    pub(crate) fn is_snapshot_full(&self) -> bool {
+        self.keyspace.snapshot().is_some_and(Snapshot::is_full)
     }
 
     /// The next connection with something to send or to be closed.

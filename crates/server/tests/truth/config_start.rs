@@ -51,7 +51,7 @@ fn is_refused_with_much_waiting(flags: &[&str], limit: Duration) -> bool {
     let disk = SlowDisk::build();
     let mut node = disk.node(flags);
     node.all(&["SET a 1"]);
-    disk.switch("hold", true);
+    disk.switch("stuck", true);
     let value = "x".repeat(10_000);
     (0..300).for_each(|i| node.conn.push(&words(&format!("SET k{i} {value}"))));
     node.conn.flush().expect("it takes requests");
@@ -66,7 +66,7 @@ fn is_refused_with_much_waiting(flags: &[&str], limit: Duration) -> bool {
         );
         Some(())
     });
-    disk.switch("hold", false);
+    disk.switch("stuck", false);
     refused.is_some()
 }
 
