@@ -219,6 +219,7 @@ async fn serve(mut config: Config, config_file: String) -> Result<(), String> {
         shard.stop.notified().await;
     }
     journal_link::finish(&shard).await;
+    listener::close();
     let how = shard.ending.borrow_mut().take();
     how.unwrap_or(Ok(()))
 }
