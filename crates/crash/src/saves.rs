@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(2);
 const WATCH: Duration = Duration::from_millis(600);
 
 /// All scenarios by name.
-pub const SCENARIOS: [(&str, Scenario); 9] = [
+pub const SCENARIOS: [(&str, Scenario); 10] = [
     ("SAVE beside commands", save_beside_commands),
     ("dump.rdb waits for the journal", dump_waits_for_the_journal),
     ("failing fsync", failing_fsync),
@@ -27,6 +27,7 @@ pub const SCENARIOS: [(&str, Scenario); 9] = [
     ("SHUTDOWN on a failing disk", shutdown_on_a_failing_disk),
     ("writers beside a snapshot on a stuck disk", writers_beside_a_stuck_snapshot),
     ("writers beside a dump.rdb on a stuck disk", writers_beside_a_stuck_dump),
+    ("killed while dump.rdb is loaded", killed_while_loading),
     ("compression and checksum of dump.rdb", compression_and_checksum),
 ];
 
@@ -291,6 +292,66 @@ fn writers_beside_a_stuck_dump(bin: &Path, base: &Path) -> Result<String, String
     // A pipe cannot be synced: how it ends is for others to see.
     until_info(&mut server.connect()?, "rdb_bgsave_in_progress", "0")?;
     Ok(format!("held with {waits} bytes, and readers were not"))
+}
+
+fn killed_while_loading(bin: &Path, base: &Path) -> Result<String, String> {
+    const KEYS: i64 = 100_000;
+    const VALUE_BYTES: u64 = 1500;
+    const ROUNDS: usize = 12;
+    let shimmed = Shimmed::new(bin, base, "load", "--appendonly no --save")?;
+    let mut launch = shimmed.launch.clone();
+    launch.flags.push(String::new());
+    let server = launch.start()?;
+    let mut conn = server.connect()?;
+    // Random text: it takes as much in the file as in memory.
+    let script = format!(
+        "for i = 1, {KEYS} do local t = {{}} for j = 1, {VALUE_BYTES} / 50 do \
+         t[j] = redis.sha1hex(i .. ':' .. j) .. '0123456789' end redis.call('SET', 'key:' .. i, table.concat(t)) end"
+    );
+    let filled = conn.ask(&[b"EVAL", script.as_bytes(), b"0"]).map_err(|e| format!("EVAL: {e:?}"))?;
+    need(filled == Value::Null, format!("EVAL gave {}", show(&filled)))?;
+    expect(&mut conn, "SAVE", "OK")?;
+    drop(server);
+    let data_bytes = KEYS as u64 * VALUE_BYTES;
+    let journaled = Launch { flags: Vec::new(), ..launch };
+    let server = journaled.start()?;
+    let peak_bytes = server.peak_rss_bytes();
+    // Keys and their entries, the queue, and no second copy of the data.
+    let bound_bytes = data_bytes * 3 / 2;
+    need(peak_bytes < bound_bytes, format!("loading {data_bytes} bytes took {peak_bytes} of memory"))?;
+    drop(server);
+    let journal = journaled.dir.join("sessile-journal");
+    let is_there = |wanted: fn(&str) -> bool| {
+        let files = std::fs::read_dir(&journal).into_iter().flatten().flatten();
+        files.map(|file| file.file_name().to_string_lossy().into_owned()).any(|name| wanted(&name))
+    };
+    let is_complete = |name: &str| name.starts_with("snapshot-") && !name.ends_with(".tmp");
+    let moments: [fn(&str) -> bool; 3] =
+        [|name| name.starts_with("segment-"), |name| name.starts_with("snapshot-"), is_complete];
+    let mut again = 0;
+    for moment in moments.into_iter().cycle().take(ROUNDS) {
+        std::fs::remove_dir_all(&journal).map_err(io("the journal"))?;
+        let (mut child, _) = journaled.spawn().map_err(io("start"))?;
+        let came = until("the journal gets that far", || is_there(moment).then_some(()));
+        let _ = child.kill();
+        let _ = child.wait();
+        came?;
+        again += u32::from(!is_there(is_complete));
+        let server = journaled.start()?;
+        let mut conn = server.connect()?;
+        expect(&mut conn, "DBSIZE", &format!("Int({KEYS})"))?;
+        expect(&mut conn, "SET more yes", "OK")?;
+        server.kill();
+        let server = journaled.start()?;
+        expect(&mut server.connect()?, "DBSIZE", &format!("Int({})", KEYS + 1))?;
+        drop(server);
+    }
+    need(again > 0, "no kill came before all of it was journaled")?;
+    Ok(format!(
+        "{ROUNDS} kills, {again} of them before all was journaled: all {KEYS} keys each time; peak memory {} MB for {} MB",
+        peak_bytes >> 20,
+        data_bytes >> 20
+    ))
 }
 
 fn failing_fsync(bin: &Path, base: &Path) -> Result<String, String> {

@@ -240,8 +240,9 @@ impl Engine {
         self.keyspace.pending.advance(gate);
     }
 
-    /// Takes an entry of a file into the transaction that [`Engine::finish_import`] ends; false if it is long past its
-    /// expiry. An error is one sentence.
+    /// Takes an entry of a file in, before the first transaction; false if it is long past its expiry. Nothing of it is
+    /// journaled: a snapshot of all that was taken in has to be durable before anything is answered. An error is one
+    /// sentence.
     pub fn import(
         &mut self,
         db: u32,
@@ -259,16 +260,7 @@ impl Engine {
         let expire = expire_ms.map_or(Expire::Never, Expire::At);
         let effect = Effect::Restore { key, payload, expire, access: 0 };
         self.keyspace.apply(db, &effect).map_err(|error| error.to_string())?;
-        self.txn.journal(db, &effect);
         Ok(true)
-    }
-
-    /// Ends an import: it is one transaction, all there after a crash or not begun.
-    pub fn finish_import(&mut self) {
-        let gate = self.own_gate();
-        if self.txn.finish() {
-            self.keyspace.pending.mark_all(gate);
-        }
     }
 
     /// Ends recovery: a first start journals the seed of the table's hash before anything else.

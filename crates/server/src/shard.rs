@@ -178,13 +178,8 @@ async fn serve(mut config: Config, config_file: String) -> Result<(), String> {
     facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     crate::facts::install(&mut engine);
     let journal = journal_link::open(&mut engine)?;
-    let fresh = engine.last_lsn() == 0;
+    dump_file::start_from(&mut engine, journal.as_ref()).await?;
     engine.open_for_service();
-    if fresh {
-        dump_file::load(&mut engine)?;
-    } else {
-        dump_file::note_unused(engine.config());
-    }
     let pending_max_bytes = engine.config().memory_bytes(names::JOURNAL_PENDING_MAX);
     let wait_max = Duration::from_millis(engine.config().int(names::JOURNAL_WAIT_MAX) as u64);
     listener::bind(&mut engine)?;
