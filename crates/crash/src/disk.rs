@@ -28,9 +28,11 @@ const RECORDS_OFFSET: u64 = 4096;
 pub type Scenario = fn(&Path, &Path) -> Result<String, String>;
 
 /// All scenarios by name.
-pub const SCENARIOS: [(&str, Scenario); 7] = [
+pub const SCENARIOS: [(&str, Scenario); 9] = [
     ("full disk", full_disk),
     ("killed while the disk is full", killed_while_full),
+    ("request too large for the disk", too_large_a_request),
+    ("effects too large for the disk", too_large_effects),
     ("second process", second_process),
     ("read-only directory", read_only),
     ("damaged byte", damaged_byte),
@@ -243,6 +245,122 @@ fn killed_while_full(bin: &Path, base: &Path) -> Result<String, String> {
     all_there(&mut conn, &acked)?;
     resume(&mut conn, &mut acked, &mut rng)?;
     Ok(format!("{seen}; with space all {} values are there", acked.len() - 1))
+}
+
+/// A small disk on which this much is free after the journal has what it keeps ready.
+fn leave_free(mount: &Mount, bytes: u64) -> Result<PathBuf, String> {
+    let path = mount.0.join("filler");
+    let file = File::create(&path).map_err(io("filler"))?;
+    let mut at = 0;
+    while file.write_all_at(&[1; 4096], at).is_ok() {
+        at += 4096;
+    }
+    file.set_len(at.saturating_sub(bytes)).map_err(io("filler"))?;
+    Ok(path)
+}
+
+/// A request that is larger than what is free is refused before it runs, and smaller ones go on.
+fn too_large_a_request(bin: &Path, base: &Path) -> Result<String, String> {
+    let temp = Temp::new(base, "largerequest").map_err(io("temporary directory"))?;
+    let mut rng = Rng::new(4);
+    let (mount, launch, ballast) = on_small_disk(bin, &temp)?;
+    let launch = Launch { dir: elsewhere(&launch, &temp)?, ..launch };
+    let server = launch.start()?;
+    let mut conn = server.connect()?;
+    let filler = leave_free(&mount, 4 << 20)?;
+    let large = vec![b'x'; 12 << 20];
+    let refusal = conn.ask(&[b"SET".as_slice(), b"large", &large]).map_err(|e| format!("SET: {e:?}"))?;
+    let says_why = matches!(&refusal, Value::Error(text) if text.starts_with(b"MISCONF"));
+    need(says_why, format!("a SET of 12 MiB with 4 MiB free got {}", show(&refusal)))?;
+    let mut acked = Acked::new();
+    resume(&mut conn, &mut acked, &mut rng)?;
+    let absent = conn.ask(&["EXISTS", "large"]).map_err(|e| format!("EXISTS: {e:?}"))?;
+    need(absent == Value::Int(0), "the refused write was executed")?;
+    std::fs::remove_file(&filler).and_then(|()| std::fs::remove_file(&ballast)).map_err(io("making room"))?;
+    // Refused once more at most: the disk is looked at again each second.
+    resume(&mut conn, &mut acked, &mut rng)?;
+    let reply = conn.ask(&[b"SET".as_slice(), b"large", &large]).map_err(|e| format!("SET: {e:?}"))?;
+    need(reply == Value::Simple(b"OK".to_vec()), format!("with space it got {}", show(&reply)))?;
+    server.kill();
+    let server = launch.start()?;
+    let mut conn = server.connect()?;
+    all_there(&mut conn, &acked)?;
+    let there = conn.ask(&["STRLEN", "large"]).map_err(|e| format!("STRLEN: {e:?}"))?;
+    need(there == Value::Int(large.len() as i64), "the large value is not there after a restart")?;
+    Ok(format!("{}; smaller ones went on", show(&refusal)))
+}
+
+/// What a few bytes of request make of much more data than the disk takes: it waits, unacknowledged, and is there once
+/// there is room, or never was.
+fn too_large_effects(bin: &Path, base: &Path) -> Result<String, String> {
+    let mut seen = Vec::new();
+    let script = "for i = 1, 10 do redis.call('SET', 'copy:' .. i, redis.call('GET', 'source')) end";
+    let commands: [(&str, &[&str]); 2] =
+        [("SUNIONSTORE", &["SUNIONSTORE", "copy:1", "set"]), ("a script", &["EVAL", script, "0"])];
+    for (name, command) in commands {
+        for kill in [false, true] {
+            let took = stuck_effects(bin, base, command, kill).map_err(|why| format!("{name}: {why}"))?;
+            if !kill {
+                seen.push(format!("{name} was answered {took:.1?} after space came"));
+            }
+        }
+    }
+    Ok(seen.join(", "))
+}
+
+fn stuck_effects(bin: &Path, base: &Path, command: &[&str], kill: bool) -> Result<Duration, String> {
+    let temp = Temp::new(base, "largeeffects").map_err(io("temporary directory"))?;
+    let mut rng = Rng::new(5);
+    let (mount, launch, ballast) = on_small_disk(bin, &temp)?;
+    let launch = Launch { dir: elsewhere(&launch, &temp)?, ..launch };
+    let server = launch.start()?;
+    let mut conn = server.connect()?;
+    let mut acked = Acked::new();
+    let (source, member) = (vec![b's'; 1 << 20], "m".repeat(10_000));
+    conn.ask(&[b"SET".as_slice(), b"source", &source]).map_err(|e| format!("SET: {e:?}"))?;
+    for n in 0..600 {
+        let added = conn.ask(&["SADD", "set", &format!("{n}{member}")]);
+        need(added == Ok(Value::Int(1)), format!("SADD: {added:?}"))?;
+    }
+    resume(&mut conn, &mut acked, &mut rng)?;
+    let filler = leave_free(&mount, 2 << 20)?;
+    let mut writer = server.connect()?;
+    writer.push(command);
+    writer.flush().map_err(|e| format!("{command:?}: {e:?}"))?;
+    let began = Instant::now();
+    while info(&mut conn, "journal_state") == "ok" && began.elapsed() < RESUME_LIMIT {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let state = info(&mut conn, "journal_state");
+    need(state == "refusing", format!("INFO says {state}: {}", info(&mut conn, "journal_reason")))?;
+    all_there(&mut conn, &acked)?;
+    let refusal = conn.ask_line("SET one more").map_err(|e| format!("SET on a full disk: {e:?}"))?;
+    let says_why = matches!(&refusal, Value::Error(text) if text.starts_with(b"MISCONF"));
+    need(says_why, format!("SET on a full disk got {}", show(&refusal)))?;
+    if kill {
+        server.kill();
+        std::fs::remove_file(&filler).and_then(|()| std::fs::remove_file(&ballast)).map_err(io("room"))?;
+        let server = launch.start()?;
+        let mut conn = server.connect()?;
+        let absent = conn.ask(&["EXISTS", "copy:1"]).map_err(|e| format!("EXISTS: {e:?}"))?;
+        need(absent == Value::Int(0), "what never fitted is half there")?;
+        all_there(&mut conn, &acked)?;
+        return Ok(Duration::ZERO);
+    }
+    let began = Instant::now();
+    std::fs::remove_file(&filler).and_then(|()| std::fs::remove_file(&ballast)).map_err(io("room"))?;
+    let reply = writer.receive().map_err(|e| format!("no reply after space came: {e:?}"))?;
+    need(!matches!(reply, Value::Error(_)), format!("it got {}", show(&reply)))?;
+    let took = began.elapsed();
+    resume(&mut conn, &mut acked, &mut rng)?;
+    need(info(&mut conn, "journal_state") == "ok", "INFO does not say that writes go on")?;
+    server.kill();
+    let server = launch.start()?;
+    let mut conn = server.connect()?;
+    all_there(&mut conn, &acked)?;
+    let there = conn.ask(&["EXISTS", "copy:1"]).map_err(|e| format!("EXISTS: {e:?}"))?;
+    need(there == Value::Int(1), "what was acknowledged is not there after a restart")?;
+    Ok(took)
 }
 
 /// One sentence on standard error and an exit code that is no success.

@@ -18,46 +18,44 @@ const POLL: Duration = Duration::from_millis(2);
 const WATCH: Duration = Duration::from_millis(600);
 
 /// All scenarios by name.
-pub const SCENARIOS: [(&str, Scenario); 7] = [
+pub const SCENARIOS: [(&str, Scenario); 10] = [
     ("SAVE beside commands", save_beside_commands),
     ("dump.rdb waits for the journal", dump_waits_for_the_journal),
     ("failing fsync", failing_fsync),
     ("diagnostics while too much waits", diagnostics_while_too_much_waits),
     ("save points on a failing disk", save_points_on_a_failing_disk),
     ("SHUTDOWN on a failing disk", shutdown_on_a_failing_disk),
+    ("writers beside a snapshot on a stuck disk", writers_beside_a_stuck_snapshot),
+    ("writers beside a dump.rdb on a stuck disk", writers_beside_a_stuck_dump),
+    ("killed while dump.rdb is loaded", killed_while_loading),
     ("compression and checksum of dump.rdb", compression_and_checksum),
 ];
 
-/// A server under the shim.
-pub struct Shimmed {
-    /// How it is started.
-    pub launch: Launch,
+/// The shim, built.
+pub struct Shim {
+    library: PathBuf,
     orders: PathBuf,
-    _temp: Temp,
 }
 
-impl Shimmed {
-    /// Builds the shim for a server in a temporary folder below `base`; nothing is started yet.
+impl Shim {
+    /// Builds it in a folder.
     ///
     /// # Errors
     /// In a sentence.
-    pub fn new(bin: &Path, base: &Path, name: &str, flags: &str) -> Result<Self, String> {
-        let temp = Temp::new(base, name).map_err(io("temporary directory"))?;
-        let (source, library) = (temp.0.join("fsync.c"), temp.0.join("fsync.so"));
+    pub fn build(dir: &Path) -> Result<Self, String> {
+        let (source, library) = (dir.join("fsync.c"), dir.join("fsync.so"));
         std::fs::write(&source, include_str!("../shim/fsync.c")).map_err(io("the shim"))?;
         let mut cc = Command::new("cc");
         cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
         let built = cc.output().map_err(io("cc"))?;
         need(built.status.success(), format!("cc: {}", String::from_utf8_lossy(&built.stderr)))?;
-        let orders = temp.0.join("orders");
-        let env = vec![
-            ("LD_PRELOAD", library.to_string_lossy().into_owned()),
-            ("FSYNC_SHIM", orders.to_string_lossy().into_owned()),
-        ];
-        let flags = flags.split_whitespace().map(str::to_owned).collect();
-        let launch = Launch { bin: bin.to_owned(), dir: temp.0.join("data"), flags, env };
-        std::fs::create_dir_all(&launch.dir).map_err(io("data directory"))?;
-        Ok(Self { launch, orders, _temp: temp })
+        Ok(Self { library, orders: dir.join("orders") })
+    }
+
+    /// What a program that it is to stand in front of has in its environment.
+    pub fn environment(&self) -> [(&'static str, String); 2] {
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        [("LD_PRELOAD", path(&self.library)), ("FSYNC_SHIM", path(&self.orders))]
     }
 
     /// Gives an order: see `shim/fsync.c`.
@@ -70,6 +68,38 @@ impl Shimmed {
         std::fs::write(&beside, what)
             .and_then(|()| std::fs::rename(&beside, &self.orders))
             .map_err(io("orders"))
+    }
+}
+
+/// A server under the shim.
+pub struct Shimmed {
+    /// How it is started.
+    pub launch: Launch,
+    shim: Shim,
+    _temp: Temp,
+}
+
+impl Shimmed {
+    /// Builds the shim for a server in a temporary folder below `base`; nothing is started yet.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub fn new(bin: &Path, base: &Path, name: &str, flags: &str) -> Result<Self, String> {
+        let temp = Temp::new(base, name).map_err(io("temporary directory"))?;
+        let shim = Shim::build(&temp.0)?;
+        let env = shim.environment().into();
+        let flags = flags.split_whitespace().map(str::to_owned).collect();
+        let launch = Launch { bin: bin.to_owned(), dir: temp.0.join("data"), flags, env };
+        std::fs::create_dir_all(&launch.dir).map_err(io("data directory"))?;
+        Ok(Self { launch, shim, _temp: temp })
+    }
+
+    /// Gives an order: see `shim/fsync.c`.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub fn order(&self, what: &str) -> Result<(), String> {
+        self.shim.order(what)
     }
 
     fn dump(&self) -> PathBuf {
@@ -170,6 +200,158 @@ fn dump_waits_for_the_journal(bin: &Path, base: &Path) -> Result<String, String>
     let (copy, _) = load(&shimmed, bin)?;
     expect(&mut copy.connect()?, "GET unknown", "yes")?;
     Ok("held back while the journal was stuck, there afterwards".into())
+}
+
+/// Keys of a kilobyte each that a file holds, several times what may wait for the disk.
+const KILOBYTES: usize = 120_000;
+/// Keys that one command changes.
+const A_CHANGE: usize = 100;
+
+/// Changes every key while what that saves finds no way to the disk: writers wait, readers do not, and memory has its
+/// bound. `release` sets the disk free; gives what waited, in bytes.
+fn change_all_while_stuck(
+    server: &Server,
+    begin: &str,
+    stick: impl FnOnce() -> Result<(), String>,
+    release: impl FnOnce() -> Result<(), String>,
+) -> Result<u64, String> {
+    // What the cursor may hold, and one command's changes.
+    const BOUND_BYTES: u64 = (32 << 20) + 2 * 1024 * A_CHANGE as u64;
+    let (mut writer, mut other) = (server.connect()?, server.connect()?);
+    let script = format!("for i = 0, {KILOBYTES} - 1 do redis.call('SET', 'key:' .. i, ('v'):rep(1000)) end");
+    let filled = other.ask(&[b"EVAL", script.as_bytes(), b"0"]).map_err(|e| format!("EVAL: {e:?}"))?;
+    need(filled == Value::Null, format!("EVAL gave {filled:?}"))?;
+    stick()?;
+    ask(&mut other, begin)?;
+    until_info(&mut other, "current_save_keys_total", &KILOBYTES.to_string())?;
+    for first in (0..KILOBYTES).step_by(A_CHANGE) {
+        let keys = (first..first + A_CHANGE).map(|n| format!("key:{n}"));
+        writer.push(&std::iter::once("DEL".to_owned()).chain(keys).collect::<Vec<_>>());
+    }
+    let mut flushing = std::thread::spawn(move || writer.flush().map(|()| writer));
+    until_info(&mut other, "snapshot_holds_writers", "1")?;
+    let waits: u64 = info(&mut other, "snapshot_queued_bytes").parse().map_err(|e| format!("INFO: {e}"))?;
+    need(waits <= BOUND_BYTES, format!("{waits} bytes wait for the disk, more than {BOUND_BYTES}"))?;
+    let last = format!("GET key:{}", KILOBYTES - 1);
+    expect(&mut other, &last, "vvv")?;
+    other.push(&["SET", "held", "yes"]);
+    other.flush().map_err(|e| format!("SET: {e:?}"))?;
+    let mut third = server.connect()?;
+    let began = Instant::now();
+    while began.elapsed() < WATCH {
+        need(info(&mut third, "snapshot_holds_writers") == "1", "writers went on while the disk was stuck")?;
+        expect(&mut third, "EXISTS held", "Int(0)")?;
+    }
+    release()?;
+    let set = other.receive().map_err(|e| format!("SET: {e:?}"))?;
+    need(set == Value::Simple(b"OK".to_vec()), format!("SET gave {set:?}"))?;
+    flushing = std::thread::spawn(move || {
+        let mut writer = flushing.join().map_err(|_| crate::client::Lost::Ended)??;
+        for _ in 0..KILOBYTES / A_CHANGE {
+            writer.receive()?;
+        }
+        Ok(writer)
+    });
+    flushing.join().map_err(|_| "a thread panicked")?.map_err(|e| format!("DEL: {e:?}"))?;
+    until_info(&mut other, "snapshot_queued_bytes", "0")?;
+    need(info(&mut other, "snapshot_holds_writers") == "0", "INFO says that writers wait for no snapshot")?;
+    Ok(waits)
+}
+
+fn writers_beside_a_stuck_snapshot(bin: &Path, base: &Path) -> Result<String, String> {
+    let shimmed =
+        Shimmed::new(bin, base, "stuck-snapshot", "--appendfsync no --auto-aof-rewrite-percentage 0")?;
+    let server = shimmed.launch.start()?;
+    let waits =
+        change_all_while_stuck(&server, "BGREWRITEAOF", || shimmed.order("stuck"), || shimmed.order(""))?;
+    until_info(&mut server.connect()?, "aof_rewrites", "1")?;
+    until_info(&mut server.connect()?, "aof_rewrite_in_progress", "0")?;
+    server.kill();
+    let server = shimmed.launch.start()?;
+    let mut conn = server.connect()?;
+    expect(&mut conn, "GET held", "yes")?;
+    expect(&mut conn, "DBSIZE", "Int(1)")?;
+    Ok(format!("held with {waits} bytes, and readers were not; all there after a restart"))
+}
+
+fn writers_beside_a_stuck_dump(bin: &Path, base: &Path) -> Result<String, String> {
+    let shimmed = Shimmed::new(bin, base, "stuck-dump", "--appendonly no --rdbcompression no")?;
+    let server = shimmed.launch.start()?;
+    // A pipe in the place of the file that is written: nothing leaves before somebody reads.
+    let pipe = shimmed.launch.dir.join(format!("temp-{}.rdb", server.pid()));
+    let make = || {
+        let made = Command::new("mkfifo").arg(&pipe).status();
+        need(made.is_ok_and(|status| status.success()), "mkfifo fails")
+    };
+    let read = || {
+        let mut file = std::fs::File::open(&pipe).map_err(io("pipe"))?;
+        std::thread::spawn(move || std::io::copy(&mut file, &mut std::io::sink()));
+        Ok(())
+    };
+    let waits = change_all_while_stuck(&server, "BGSAVE", make, read)?;
+    // A pipe cannot be synced: how it ends is for others to see.
+    until_info(&mut server.connect()?, "rdb_bgsave_in_progress", "0")?;
+    Ok(format!("held with {waits} bytes, and readers were not"))
+}
+
+fn killed_while_loading(bin: &Path, base: &Path) -> Result<String, String> {
+    const KEYS: i64 = 100_000;
+    const VALUE_BYTES: u64 = 1500;
+    const ROUNDS: usize = 12;
+    let shimmed = Shimmed::new(bin, base, "load", "--appendonly no --save")?;
+    let mut launch = shimmed.launch.clone();
+    launch.flags.push(String::new());
+    let server = launch.start()?;
+    let mut conn = server.connect()?;
+    // Random text: it takes as much in the file as in memory.
+    let script = format!(
+        "for i = 1, {KEYS} do local t = {{}} for j = 1, {VALUE_BYTES} / 50 do \
+         t[j] = redis.sha1hex(i .. ':' .. j) .. '0123456789' end redis.call('SET', 'key:' .. i, table.concat(t)) end"
+    );
+    let filled = conn.ask(&[b"EVAL", script.as_bytes(), b"0"]).map_err(|e| format!("EVAL: {e:?}"))?;
+    need(filled == Value::Null, format!("EVAL gave {}", show(&filled)))?;
+    expect(&mut conn, "SAVE", "OK")?;
+    drop(server);
+    let data_bytes = KEYS as u64 * VALUE_BYTES;
+    let journaled = Launch { flags: Vec::new(), ..launch };
+    let server = journaled.start()?;
+    let peak_bytes = server.peak_rss_bytes();
+    // Keys and their entries, the queue, and no second copy of the data.
+    let bound_bytes = data_bytes * 3 / 2;
+    need(peak_bytes < bound_bytes, format!("loading {data_bytes} bytes took {peak_bytes} of memory"))?;
+    drop(server);
+    let journal = journaled.dir.join("sessile-journal");
+    let is_there = |wanted: fn(&str) -> bool| {
+        let files = std::fs::read_dir(&journal).into_iter().flatten().flatten();
+        files.map(|file| file.file_name().to_string_lossy().into_owned()).any(|name| wanted(&name))
+    };
+    let is_complete = |name: &str| name.starts_with("snapshot-") && !name.ends_with(".tmp");
+    let moments: [fn(&str) -> bool; 3] =
+        [|name| name.starts_with("segment-"), |name| name.starts_with("snapshot-"), is_complete];
+    let mut again = 0;
+    for moment in moments.into_iter().cycle().take(ROUNDS) {
+        std::fs::remove_dir_all(&journal).map_err(io("the journal"))?;
+        let (mut child, _) = journaled.spawn().map_err(io("start"))?;
+        let came = until("the journal gets that far", || is_there(moment).then_some(()));
+        let _ = child.kill();
+        let _ = child.wait();
+        came?;
+        again += u32::from(!is_there(is_complete));
+        let server = journaled.start()?;
+        let mut conn = server.connect()?;
+        expect(&mut conn, "DBSIZE", &format!("Int({KEYS})"))?;
+        expect(&mut conn, "SET more yes", "OK")?;
+        server.kill();
+        let server = journaled.start()?;
+        expect(&mut server.connect()?, "DBSIZE", &format!("Int({})", KEYS + 1))?;
+        drop(server);
+    }
+    need(again > 0, "no kill came before all of it was journaled")?;
+    Ok(format!(
+        "{ROUNDS} kills, {again} of them before all was journaled: all {KEYS} keys each time; peak memory {} MB for {} MB",
+        peak_bytes >> 20,
+        data_bytes >> 20
+    ))
 }
 
 fn failing_fsync(bin: &Path, base: &Path) -> Result<String, String> {

@@ -173,21 +173,31 @@ impl Engine {
         session.closing = true;
     }
 
-    /// Whether a stop or CLIENT PAUSE makes this request wait. It stays in the connection's input, to be parsed again.
+    /// Whether a stop, a snapshot or CLIENT PAUSE makes this request wait. It stays in the connection's input, to be parsed again.
     fn holds_up(&mut self, conn: ConnId, args: Args<'_>) -> bool {
         if self.stopping || self.held_back && !self.is_diagnostic(args) {
+            return true;
+        }
+        if self.is_snapshot_full() && self.is_writer(args) {
+            self.writers_wait = true;
             return true;
         }
         if self.now_ms() >= self.paused_until_ms || args.is_empty() {
             return false;
         }
-        let writes = || self.table.find(&args[0]).is_some_and(Entry::may_write);
+        let writes = || self.find(&args[0]).is_some_and(Entry::may_write);
         if self.paused_writes_only && !writes() {
             return false;
         }
         self.deadlines.insert((self.paused_until_ms, conn));
         self.session_mut(conn).postponed = true;
         true
+    }
+
+    /// Whether a request may change data.
+    fn is_writer(&self, args: Args<'_>) -> bool {
+        let entry = args.get(0).and_then(|name| self.find(name));
+        entry.is_some_and(|entry| entry.may_write() && !["publish", "spublish"].contains(&&*entry.full_name))
     }
 
     /// Whether a request is of those that operators need while the journal is stuck, or that lead there.
@@ -529,7 +539,8 @@ impl Engine {
 
     /// Expires one key if it is still due.
     pub(crate) fn expire_key(&mut self, db: u32, key: &[u8]) -> Gate {
-        if self.journal_state != JournalState::Open {
+        // Until it can be removed, it reads as absent.
+        if self.journal_state != JournalState::Open || self.is_snapshot_full() {
             return Gate::OPEN;
         }
         self.txn.observing = self.observing();

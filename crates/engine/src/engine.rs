@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use sessile_command::{Observed, Rng, Txn};
 use sessile_config::Config;
+use sessile_keyspace::snapshot::Snapshot;
 use sessile_keyspace::{Durability, Effect, Expire, Gate, Keyspace};
 use sessile_script::ScriptHost;
 use sessile_values::HashKey;
@@ -123,6 +124,8 @@ pub struct Engine {
     pub(crate) told_us: u64,
     /// Too much waits for the journal: only diagnostics run.
     pub(crate) held_back: bool,
+    /// Writers wait in their connections' input, since a snapshot holds as much of theirs as it may.
+    pub(crate) writers_wait: bool,
     /// Nothing runs any more: the node stops once `dump.rdb` is written.
     pub(crate) stopping: bool,
     /// CLIENT PAUSE: until when, and whether only writes wait.
@@ -184,6 +187,7 @@ impl Engine {
             told_us: 0,
             cut_offs: crate::cut_offs::CutOffs::default(),
             held_back: false,
+            writers_wait: false,
             stopping: false,
             paused_until_ms: 0,
             paused_writes_only: false,
@@ -191,12 +195,12 @@ impl Engine {
             run_id,
             server: crate::stats::ServerFacts::default(),
         };
-        engine.apply_settings();
-        engine.note_start();
+        engine.begin();
         engine
     }
 
-    fn note_start(&mut self) {
+    fn begin(&mut self) {
+        self.apply_settings();
         self.stats.started_ms = self.now_ms();
         // What was loaded, or nothing, counts as saved: Redis' LASTSAVE begins so.
         self.server.dump.ended_s = self.now_ms() / 1000;
@@ -253,8 +257,9 @@ impl Engine {
         self.keyspace.pending.advance(gate);
     }
 
-    /// Takes an entry of a file into the transaction that [`Engine::finish_import`] ends; false if it is long past its
-    /// expiry. An error is one sentence.
+    /// Takes an entry of a file in, before the first transaction; false if it is long past its expiry. Nothing of it is
+    /// journaled: a snapshot of all that was taken in has to be durable before anything is answered. An error is one
+    /// sentence.
     pub fn import(
         &mut self,
         db: u32,
@@ -272,16 +277,7 @@ impl Engine {
         let expire = expire_ms.map_or(Expire::Never, Expire::At);
         let effect = Effect::Restore { key, payload, expire, access: 0 };
         self.keyspace.apply(db, &effect).map_err(|error| error.to_string())?;
-        self.txn.journal(db, &effect);
         Ok(true)
-    }
-
-    /// Ends an import: it is one transaction, all there after a crash or not begun.
-    pub fn finish_import(&mut self) {
-        let gate = self.own_gate();
-        if self.txn.finish() {
-            self.keyspace.pending.mark_all(gate);
-        }
     }
 
     /// Ends recovery: a first start journals the seed of the table's hash before anything else.
@@ -512,7 +508,8 @@ impl Engine {
     pub fn wants_input(&self, conn: ConnId) -> bool {
         self.session(conn)
             .is_some_and(|s| !(s.closing || s.killed || s.is_paused() && s.input.len() > PAUSED_INPUT_BYTES))
-            && !(self.held_back && self.session(conn).is_some_and(|s| s.input.len() > HELD_INPUT_BYTES))
+            && !((self.held_back || self.writers_wait)
+                && self.session(conn).is_some_and(|s| s.input.len() > HELD_INPUT_BYTES))
     }
 
     /// Says whether too much waits for the journal. Then requests stay unread or in their connection's input, but for
@@ -521,6 +518,16 @@ impl Engine {
         if std::mem::replace(&mut self.held_back, hold) && !hold {
             self.resume_held();
         }
+    }
+
+    /// Whether writers wait for a snapshot: its turns are urgent then.
+    pub fn do_writers_wait(&self) -> bool {
+        self.writers_wait
+    }
+
+    /// Whether a snapshot holds as much that writers saved as it may.
+    pub(crate) fn is_snapshot_full(&self) -> bool {
+        self.keyspace.snapshot().is_some_and(Snapshot::is_full)
     }
 
     /// The next connection with something to send or to be closed.

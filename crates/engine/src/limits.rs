@@ -159,12 +159,17 @@ impl Engine {
 
     /// A turn of the background: evicts some of what is too much; true while more is.
     pub(crate) fn evict_turn(&mut self) -> bool {
-        if !self.is_short_of_memory() {
+        if !self.may_evict() {
             return false;
         }
         let found = self.evict_some(EVICTIONS_A_TURN);
         self.serve_ready();
         found && self.is_short_of_memory()
+    }
+
+    /// Whether something is to go, and a running snapshot has room for what is saved of it.
+    fn may_evict(&self) -> bool {
+        self.is_short_of_memory() && !self.is_snapshot_full()
     }
 
     /// Evicts until memory is within its limit, but at most so many keys; false if the policy finds no more.

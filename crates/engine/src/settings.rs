@@ -176,6 +176,9 @@ impl Engine {
         limits.stream_node_bytes = config.memory_bytes(names::STREAM_NODE_MAX_BYTES) as usize;
         limits.stream_node_entries = size(names::STREAM_NODE_MAX_ENTRIES);
         limits.hll_sparse_bytes = size(names::HLL_SPARSE_MAX_BYTES);
+        // What is lowered later must not keep what is there from being read.
+        self.keyspace.string_max_bytes =
+            config.memory_bytes(names::PROTO_MAX_BULK_LEN).max(sessile_keyspace::STRING_MAX_BYTES);
         self.txn.durability = self.settings.durability;
         let clock = &mut self.keyspace.clock;
         clock.lfu =

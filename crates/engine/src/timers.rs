@@ -24,6 +24,10 @@ impl Engine {
             // Its transaction is open: nothing else may run.
             return self.run_on();
         }
+        if self.writers_wait && !self.is_snapshot_full() {
+            self.writers_wait = false;
+            self.resume_held();
+        }
         self.time_out_due();
         let expiring = self.expire_some();
         let evicting = self.evict_turn();
@@ -59,7 +63,7 @@ impl Engine {
 
     /// Expires some due keys; true if the turn was used up.
     fn expire_some(&mut self) -> bool {
-        if !self.settings.active_expire || self.check_journal().is_err() {
+        if !self.settings.active_expire || self.check_journal().is_err() || self.is_snapshot_full() {
             return false;
         }
         let began_us = (self.stopwatch_us)();

@@ -67,6 +67,8 @@ impl LogOptions {
 pub enum WriteError {
     /// The disk failed, now or before. The log stays poisoned; what is above `durable` has an unknown outcome.
     Poisoned(Arc<DiskError>),
+    /// There is no space for the batch. Nothing of it was written and nothing is lost: offer it again when there is.
+    Full(Arc<DiskError>),
     /// `last_lsn` does not exceed that of the batch before. Nothing was written.
     OutOfOrder {
         /// LSN of the batch before.
@@ -82,6 +84,7 @@ impl fmt::Display for WriteError {
             Self::Poisoned(error) => {
                 write!(f, "{error}; nothing is written any more, restart once the disk is well")
             }
+            Self::Full(error) => error.fmt(f),
             Self::OutOfOrder { previous_lsn, lsn } => {
                 write!(f, "LSN {lsn} was offered after LSN {previous_lsn}")
             }
@@ -294,6 +297,19 @@ impl<D: Disk> Log<D> {
         self.usable(self.current.capacity - self.offset) + spares
     }
 
+    /// Whether a run of `bytes` fits into what is ready: then writing it makes no segment.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        let space = self.current.capacity - self.offset;
+        let payload_bytes = self.options.record_payload_bytes;
+        if bytes <= payload_bytes && record_size(bytes) as u64 <= space {
+            return true;
+        }
+        // Records lie within a segment, so what counts is how many of the largest each takes.
+        let record = record_size(payload_bytes) as u64;
+        let spares: u64 = self.spares.iter().map(|spare| (spare.bytes - RECORDS_OFFSET) / record).sum();
+        (space / record + spares) >= bytes.div_ceil(payload_bytes).max(1) as u64
+    }
+
     /// Bytes of payload that `space` takes for certain, however batches are cut: the last record before the end may
     /// not fit, and each record has a header.
     fn usable(&self, space: u64) -> u64 {
@@ -302,12 +318,15 @@ impl<D: Disk> Log<D> {
     }
 
     /// Writes a batch: afterwards killing the process does not lose it. It is durable after the next [`Self::sync`].
+    ///
+    /// Space for all of it is made ready before its first byte is written, so a full disk never cuts it in two.
     pub fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
         self.check_poison()?;
         let previous_lsn = self.progress.written;
         if batch.last_lsn <= previous_lsn {
             return Err(WriteError::OutOfOrder { previous_lsn, lsn: batch.last_lsn });
         }
+        self.make_room_for(batch.bytes.len())?;
         self.time_ms = self.time_ms.max(batch.time_ms);
         let mut rest = &batch.bytes[..];
         let mut flags = Flags::FIRST;
@@ -326,6 +345,23 @@ impl<D: Disk> Log<D> {
         }
         self.flush()?;
         self.progress.written = batch.last_lsn;
+        Ok(())
+    }
+
+    /// Makes segments until a run of `bytes` fits. Normally it does; otherwise this takes a while.
+    fn make_room_for(&mut self, bytes: usize) -> Result<(), WriteError> {
+        while !self.has_room_for(bytes) {
+            assert!(
+                !self.preparing,
+                "who prepares on another thread waits for it before writing more than fits"
+            );
+            let Some(preparation) = self.plan_preparation(u64::MAX) else { return self.check_poison() };
+            let result = preparation.run();
+            if let Err(error) = self.accept(result) {
+                self.check_poison()?;
+                return Err(WriteError::Full(Arc::new(error)));
+            }
+        }
         Ok(())
     }
 
@@ -367,7 +403,8 @@ impl<D: Disk> Log<D> {
     pub fn idle(&mut self) -> Result<bool, WriteError> {
         self.check_poison()?;
         let Progress { written, durable } = self.progress;
-        if written != durable || self.said_durable_lsn == durable {
+        // It makes no segment: the next batch brings what is durable along as well.
+        if written != durable || self.said_durable_lsn == durable || !self.has_room_for(0) {
             return Ok(false);
         }
         self.put(Flags::FIRST.with(Flags::COMMIT).with(Flags::EMPTY), written, &[])?;
@@ -408,6 +445,21 @@ impl<D: Disk> Log<D> {
             bytes: self.options.segment_bytes,
             recycle: self.recycled.pop(),
         })
+    }
+
+    /// Segments made ready beyond what the options say, and beyond what `bytes` of batches need: on a full disk others
+    /// want the space. Run it as after [`Self::plan_trim`].
+    pub(crate) fn plan_give_back(&mut self, bytes: u64) -> Option<Trim<D>> {
+        let mut segments = Vec::new();
+        while !self.preparing && self.poison.is_none() && self.spares.len() > self.options.spare_segments {
+            let Some(spare) = self.spares.pop_back() else { break };
+            if self.ready_bytes() < bytes {
+                self.spares.push_back(spare);
+                break;
+            }
+            segments.push((spare.header.number, false));
+        }
+        (!segments.is_empty()).then(|| Trim { disk: Arc::clone(&self.disk), segments })
     }
 
     pub(crate) fn accept(&mut self, result: Result<Prepared<D>, PrepareError>) -> Result<(), DiskError> {
@@ -502,7 +554,7 @@ impl<D: Disk> Log<D> {
         let size = record_size(payload.len()) as u64;
         if self.offset + self.buffer.len() as u64 + size > self.current.capacity {
             self.flush()?;
-            self.rotate()?;
+            self.rotate();
         }
         self.seq += 1;
         let header = Header {
@@ -549,19 +601,9 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Goes on in the next segment. Normally it is ready; otherwise making it so takes a while.
-    fn rotate(&mut self) -> Result<(), WriteError> {
-        if self.spares.is_empty() {
-            assert!(
-                !self.preparing,
-                "who prepares on another thread waits for it before writing more than fits"
-            );
-            if let Some(preparation) = self.plan_preparation(u64::MAX) {
-                let result = preparation.run();
-                self.accept(result).map_err(|error| self.fail(error))?;
-            }
-        }
-        let Some(spare) = self.spares.pop_front() else { return self.check_poison() };
+    /// Goes on in the next segment, which is ready: see [`Self::make_room_for`].
+    fn rotate(&mut self) {
+        let spare = self.spares.pop_front().expect("room was made before a record is put");
         let next = Segment {
             number: spare.header.number,
             file: spare.file,
@@ -574,7 +616,6 @@ impl<D: Disk> Log<D> {
         let Segment { number, last_lsn, capacity, .. } = std::mem::replace(&mut self.current, next);
         self.closed.push_back(Closed { number, last_lsn, capacity });
         self.offset = RECORDS_OFFSET;
-        Ok(())
     }
 }
 

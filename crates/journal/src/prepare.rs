@@ -59,9 +59,15 @@ impl<D: Disk> Preparation<D> {
                 return Err(PrepareError { error, fatal: false });
             }
         };
-        attempt(disk, "rename", &working_name, disk.rename(&working_name, &name))
-            .and_then(|()| attempt(disk, "sync", "", disk.sync_dir()))
-            .map_err(|error| PrepareError { error, fatal: true })?;
+        if let Err(error) = attempt(disk, "rename", &working_name, disk.rename(&working_name, &name)) {
+            // A directory without space for the name is as it was; after any other failure nobody knows.
+            let fatal = !error.is_full();
+            if !fatal {
+                disk.remove(&working_name).ok();
+            }
+            return Err(PrepareError { error, fatal });
+        }
+        attempt(disk, "sync", "", disk.sync_dir()).map_err(|error| PrepareError { error, fatal: true })?;
         let Self { header, bytes, recycle, .. } = self;
         Ok(Prepared { file: Arc::new(file), header, bytes, recycled: recycle.is_some() })
     }
@@ -99,12 +105,12 @@ pub(crate) fn fill_with_zeros(file: &impl DiskFile, from: u64, to: u64) -> io::R
 #[derive(Debug)]
 pub(crate) struct Trim<D: Disk> {
     pub(crate) disk: Arc<D>,
-    /// Ascending, and whether each is kept for reuse.
+    /// From the outer end, and whether each is kept for reuse.
     pub(crate) segments: Vec<(u64, bool)>,
 }
 
 impl<D: Disk> Trim<D> {
-    /// Lets go of the segments, lowest first and one at a time, so that a crash never leaves a gap between those that
+    /// Lets go of the segments, in this order and one at a time, so that a crash never leaves a gap between those that
     /// remain. Returns the numbers kept for reuse. After an error the journal must stop.
     pub(crate) fn run(&self) -> Result<Vec<u64>, DiskError> {
         let disk = &*self.disk;

@@ -34,6 +34,8 @@ pub(crate) struct Queue {
     pub(crate) hasten_lsn: u64,
     /// No record may straddle this LSN: a snapshot is taken there.
     pub(crate) barrier_lsn: u64,
+    /// The disk had no room for the first of `batches`; it is tried again then.
+    pub(crate) no_room_until: Option<Instant>,
     /// What `batches` take, as [`cost_of`] counts.
     pub(crate) cost_bytes: u64,
     pub(crate) writing: bool,
@@ -107,6 +109,22 @@ impl Queue {
         (taken, std::mem::take(&mut self.cost_bytes))
     }
 
+    /// Puts back what was taken and found no room; gives what it takes in the queue.
+    pub(crate) fn put_back(&mut self, batches: Vec<Batch>) -> u64 {
+        let cost_bytes = batches.iter().map(cost_of).sum();
+        self.has_relaxed |= batches.iter().any(|batch| batch.sync != SyncPolicy::Always);
+        self.cost_bytes += cost_bytes;
+        for batch in batches.into_iter().rev() {
+            self.batches.push_front(batch);
+        }
+        cost_bytes
+    }
+
+    /// Whether what is queued waits for room on the disk.
+    pub(crate) fn lacks_room(&self, now: Instant) -> bool {
+        self.no_room_until.is_some_and(|until| now < until)
+    }
+
     fn sync_due(&self, now: Instant) -> Option<Instant> {
         let since = self.unsynced_since?;
         Some(match self.unsynced {
@@ -127,7 +145,11 @@ impl Queue {
             return Work::Sync;
         }
         if !self.batches.is_empty() {
-            return Work::Write;
+            return match self.no_room_until {
+                Some(_) if self.closing && self.lacks_room(now) => Work::Close,
+                Some(until) if now < until => Work::Wait(sync_due.into_iter().chain([until]).min()),
+                _ => Work::Write,
+            };
         }
         if self.closing && self.idle_since.is_none() {
             return Work::Close;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::committer::{Inline, Notify};
 use crate::disk::Disk;
-use crate::log::Log;
+use crate::log::{Log, WriteError};
 use crate::meter::Meter;
 use crate::queue::{Committer, Queue, RELAXED_STALL_AFTER, Work, cost_of};
 use crate::refusal::DiskError;
@@ -43,6 +43,8 @@ pub(crate) struct Shared<D: Disk> {
     /// The most that [`Self::room`] was asked for and could not give.
     wanted_bytes: AtomicU64,
     full: AtomicBool,
+    /// Something queued found no room.
+    lacks_room: AtomicBool,
     stopped: AtomicBool,
     pub(crate) snapshot_queue_bytes: u64,
     committer_wake: Condvar,
@@ -86,6 +88,7 @@ impl<D: Disk> Shared<D> {
             ready_bytes: AtomicU64::new(log.ready_bytes()),
             wanted_bytes: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            lacks_room: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             snapshot_queue_bytes,
             committer_wake: Condvar::new(),
@@ -228,7 +231,8 @@ impl<D: Disk> Shared<D> {
         let mut queue = lock(&self.queue);
         while !self.is_stopped() {
             let stalled = queue.in_flight_since.is_some_and(|since| since.elapsed() >= RELAXED_STALL_AFTER);
-            if queue.syncing && !queue.writing && queue.has_relaxed && !stalled {
+            let may_write = queue.has_relaxed && !queue.lacks_room(Instant::now());
+            if queue.syncing && !queue.writing && may_write && !stalled {
                 queue = self.write_queued(queue);
                 self.wake_for_work(&queue);
                 continue;
@@ -245,29 +249,57 @@ impl<D: Disk> Shared<D> {
         let before = self.written.load(Ordering::Acquire);
         let relaxed = batches.iter().any(|batch| batch.sync != SyncPolicy::Always);
         let policy = batches.iter().map(|batch| batch.sync).max().unwrap_or(SyncPolicy::No);
-        let mut log = self.log_with_room(cost_bytes);
-        let result = batches.iter().try_for_each(|batch| log.write(batch));
+        let (mut log, full) = self.log_with_room(cost_bytes);
+        let (result, left) = write_while_there_is_room(&mut log, batches, full);
         let (written, wants) = (log.progress().written, log.wants_preparation());
         self.publish_sizes(&log);
         drop(log);
-        if let Err(error) = result {
-            self.fail(&error.to_string());
-        }
         self.written.store(written, Ordering::Release);
-        self.queued_bytes.fetch_sub(cost_bytes, Ordering::AcqRel);
+        let full = match result {
+            Ok(()) => None,
+            Err(WriteError::Full(error)) => Some(error),
+            Err(error) => {
+                self.fail(&error.to_string());
+                None
+            }
+        };
         if wants {
             self.kick_preparer();
         }
         if relaxed {
             (self.notify)();
         }
-        let mut queue = lock(&self.queue);
+        let mut queue = self.note_room(full.as_deref(), left, cost_bytes);
         queue.writing = false;
+        if written == before {
+            return queue;
+        }
         queue.unsynced = if queue.unsynced_since.is_some() { queue.unsynced.max(policy) } else { policy };
         queue.unsynced_since.get_or_insert_with(Instant::now);
         queue.pace.transactions += written - before;
         queue.idle_since = None;
         queue
+    }
+
+    /// After a write: what found no room is queued again, before what came meanwhile, until there is some.
+    fn note_room(
+        &self,
+        full: Option<&DiskError>,
+        left: Vec<Batch>,
+        cost_bytes: u64,
+    ) -> MutexGuard<'_, Queue> {
+        let mut queue = lock(&self.queue);
+        let left_bytes = queue.put_back(left);
+        self.queued_bytes.fetch_sub(cost_bytes - left_bytes, Ordering::AcqRel);
+        queue.no_room_until = full.map(|_| Instant::now() + FULL_RETRY);
+        drop(queue);
+        let lacked = self.lacks_room.swap(full.is_some(), Ordering::AcqRel);
+        match full {
+            Some(error) => self.note_full(error),
+            None if lacked => self.heal(),
+            None => {}
+        }
+        lock(&self.queue)
     }
 
     /// Makes durable what is written.
@@ -312,8 +344,7 @@ impl<D: Disk> Shared<D> {
         queue.syncing = true;
         drop(queue);
         let mut log = lock(&self.log);
-        // A rotation here would wait for a segment; the next batch brings what is durable along as well.
-        let wrote = if log.ready_bytes() > 0 { log.idle() } else { Ok(false) };
+        let wrote = log.idle();
         self.publish_sizes(&log);
         drop(log);
         let mut queue = lock(&self.queue);
@@ -333,8 +364,8 @@ impl<D: Disk> Shared<D> {
         }
     }
 
-    /// The log, with space made ready for `bytes` of batches; without, if there is none to be had.
-    fn log_with_room(&self, bytes: u64) -> MutexGuard<'_, Log<D>> {
+    /// The log, with space made ready for `bytes` of batches; without, if there is none to be had, and why.
+    fn log_with_room(&self, bytes: u64) -> (MutexGuard<'_, Log<D>>, Option<DiskError>) {
         let mut log = lock(&self.log);
         while log.ready_bytes() < bytes && log.poison().is_none() {
             if log.is_preparing() {
@@ -345,13 +376,13 @@ impl<D: Disk> Shared<D> {
             drop(log);
             let result = preparation.run();
             log = lock(&self.log);
-            let failed = log.accept(result).is_err();
+            let result = log.accept(result);
             self.prepared.notify_all();
-            if failed {
-                break;
+            if let Err(error) = result {
+                return (log, Some(error));
             }
         }
-        log
+        (log, None)
     }
 
     fn prepare(&self) {
@@ -359,6 +390,10 @@ impl<D: Disk> Shared<D> {
             let plan = lock(&self.log).plan_preparation(self.wanted_bytes.load(Ordering::Acquire));
             let Some(plan) = plan else {
                 self.wanted_bytes.store(0, Ordering::Release);
+                if self.full.load(Ordering::Acquire) {
+                    // What did not fit was refused, and as much as is always kept ready is.
+                    self.heal();
+                }
                 if self.pause_preparer(None) { return } else { continue }
             };
             let result = plan.run();
@@ -373,11 +408,26 @@ impl<D: Disk> Shared<D> {
                 (None, Ok(())) => self.heal(),
                 (None, Err(error)) => {
                     self.note_full(&error);
+                    self.give_back();
                     if self.pause_preparer(Some(FULL_RETRY)) {
                         return;
                     }
                 }
             }
+        }
+    }
+
+    /// A disk that is full gets back what is more than is always kept ready: it was for a request that is refused now.
+    fn give_back(&self) {
+        let plan = lock(&self.log).plan_give_back(self.queued_bytes.load(Ordering::Acquire));
+        let Some(trim) = plan else { return };
+        let result = trim.run();
+        let mut log = lock(&self.log);
+        let result = log.trimmed(result);
+        self.publish_sizes(&log);
+        drop(log);
+        if let Err(error) = result {
+            self.fail(&error.to_string());
         }
     }
 
@@ -414,7 +464,8 @@ impl<D: Disk> Shared<D> {
     }
 
     fn heal(&self) {
-        if self.full.load(Ordering::Acquire) {
+        // While something queued waits for room, only its write shows that there is enough.
+        if self.full.load(Ordering::Acquire) && !self.lacks_room.load(Ordering::Acquire) {
             let mut health = lock(&self.health);
             if health.is_alive() {
                 *health = Health::Ok;
@@ -453,6 +504,31 @@ impl<D: Disk> Shared<D> {
         *lock(&self.sizes) = log.sizes();
         self.meter.note_sizes(log.records_and_bytes(), log.segments());
     }
+}
+
+/// Writes batches in order; those from the first that finds no room are given back. `full`: why there is no more room
+/// than is ready.
+fn write_while_there_is_room<D: Disk>(
+    log: &mut Log<D>,
+    batches: Vec<Batch>,
+    full: Option<DiskError>,
+) -> (Result<(), WriteError>, Vec<Batch>) {
+    let mut left = batches.into_iter();
+    let mut full = full.map(Arc::new);
+    while let Some(batch) = left.next() {
+        let result = match full.take_if(|_| !log.has_room_for(batch.bytes.len())) {
+            Some(error) => Err(WriteError::Full(error)),
+            None => log.write(&batch),
+        };
+        match result {
+            Ok(()) => {}
+            Err(error @ WriteError::Full(_)) => {
+                return (Err(error), std::iter::once(batch).chain(left).collect());
+            }
+            Err(error) => return (Err(error), Vec::new()),
+        }
+    }
+    (Ok(()), Vec::new())
 }
 
 /// A thread that panicked while it held a lock has ended in `panic = "abort"`, or a test has failed already.

@@ -98,7 +98,9 @@ fn every_case_has_its_label() {
 #[test]
 fn a_run_without_its_commit_mark_was_never_there() {
     let (disk, model) = journal(true);
-    let (mut log, recovery, _) = opened(&disk);
+    let options = LogOptions { spare_segments: 8, ..options() };
+    let (mut log, recovery, _) = open(disk.clone(), &options).unwrap_or_else(|error| panic!("{error}"));
+    while log.prepare().is_ok_and(|more| more) {}
     // The first write fills the current segment, the second one never happens.
     disk.inject(Fault { operation: Operation::Write, after: 1, kind: FaultKind::Die });
     assert!(log.write(&Batch::new(vec![9; 20_000], recovery.last_lsn + 1, 0)).is_err());

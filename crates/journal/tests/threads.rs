@@ -257,6 +257,69 @@ fn a_full_disk_is_refused_before_a_write_and_heals() {
 }
 
 #[test]
+fn what_has_run_and_finds_no_room_waits_for_it() {
+    let (disk, bell) = (SimDisk::new(5), Arc::new(Bell::default()));
+    let (journal, _) =
+        DiskJournal::open_on(disk.clone(), options(32 << 10), bell.notify(), replay(&mut Vec::new()))
+            .expect("opens");
+    disk.set_capacity_bytes(disk.used_bytes() + (40 << 10));
+    // A small one fits, and does not wait for what comes after it.
+    journal.append(Batch::new(vec![1; 100], 1, 0)).expect("healthy");
+    journal.append(Batch::new(vec![2; 500_000], 2, 0)).expect("healthy");
+    let relaxed = Batch { sync: SyncPolicy::EverySecond, ..Batch::new(vec![3; 100], 3, 0) };
+    journal.append(relaxed).expect("healthy");
+    bell.wait_until(|| matches!(journal.health(), Health::Full { .. }) && journal.progress().durable == 1);
+    assert_eq!((journal.progress().written, journal.room(1)), (1, Room::Full));
+    assert!(journal.queued_bytes() > 500_000);
+    let mut replayed = Vec::new();
+    let copy = disk.crash(9);
+    copy.set_capacity_bytes(u64::MAX);
+    drop(
+        DiskJournal::open_on(copy, options(32 << 10), Arc::new(|| {}), replay(&mut replayed)).expect("opens"),
+    );
+    assert_eq!(joined(&replayed), vec![1; 100], "nothing of what waits is there");
+    disk.set_capacity_bytes(u64::MAX);
+    journal.hasten(3);
+    bell.wait_until(|| journal.progress().durable == 3);
+    bell.wait_until(|| journal.health() == Health::Ok);
+    assert_eq!((journal.queued_bytes(), journal.room(1)), (0, Room::Ready));
+    drop(journal);
+    let mut replayed = Vec::new();
+    DiskJournal::open_on(disk.crash(2), options(32 << 10), Arc::new(|| {}), replay(&mut replayed))
+        .expect("opens");
+    assert_eq!(joined(&replayed), [vec![1; 100], vec![2; 500_000], vec![3; 100]].concat());
+}
+
+#[test]
+fn closing_it_does_not_wait_for_room() {
+    let (disk, bell) = (SimDisk::new(5), Arc::new(Bell::default()));
+    let (journal, _) =
+        DiskJournal::open_on(disk.clone(), options(32 << 10), bell.notify(), replay(&mut Vec::new()))
+            .expect("opens");
+    disk.set_capacity_bytes(disk.used_bytes());
+    journal.append(Batch::new(vec![2; 500_000], 1, 0)).expect("healthy");
+    bell.wait_until(|| matches!(journal.health(), Health::Full { .. }));
+    drop(journal);
+}
+
+#[test]
+fn a_request_that_is_too_large_for_the_disk_leaves_room_for_others() {
+    let (disk, bell) = (SimDisk::new(5), Arc::new(Bell::default()));
+    let (journal, _) =
+        DiskJournal::open_on(disk.clone(), options(32 << 10), bell.notify(), replay(&mut Vec::new()))
+            .expect("opens");
+    let capacity_bytes = disk.used_bytes() + (200 << 10);
+    disk.set_capacity_bytes(capacity_bytes);
+    bell.wait_until(|| journal.room(500_000) == Room::Full);
+    // The space that was tried for it is given back, and what is always kept ready serves others.
+    bell.wait_until(|| capacity_bytes - disk.used_bytes() >= 150 << 10);
+    bell.wait_until(|| journal.health() == Health::Ok);
+    assert_eq!(journal.room(1000), Room::Ready);
+    journal.append(Batch::new(vec![1; 1000], 1, 0)).expect("healthy");
+    bell.wait_until(|| journal.progress().durable == 1);
+}
+
+#[test]
 fn a_directory_that_cannot_be_used_is_refused_in_one_sentence() {
     let dir = TempDir::new();
     std::fs::write(&dir.0, b"a file").expect("the temporary directory is writable");

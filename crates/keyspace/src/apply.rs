@@ -118,6 +118,14 @@ impl Keyspace {
         let limits = self.limits.clone();
         match *effect {
             Effect::StreamAdd { key, id, pairs } => {
+                if !pairs.len().is_multiple_of(2) {
+                    return Err(BadEffect::Mismatch("a field of a stream's entry without a value"));
+                }
+                if let Some(Content::Value(Value::Stream(stream))) = self.entry(db, key).map(Entry::content)
+                    && id <= stream.last_id()
+                {
+                    return Err(BadEffect::Mismatch("an entry of a stream before its last"));
+                }
                 self.stream(db, key, |stream| stream.append(&limits, id, pairs.len() / 2, pairs.iter()))
             }
             Effect::StreamDelete { key, ids } => self.stream(db, key, |stream| {
@@ -354,6 +362,7 @@ impl Keyspace {
         let Some(entry) = db.table.get_mut(key.hash, key.bytes) else { return };
         let before_ms = entry.expire_ms();
         entry.set_expire(at_ms);
+        let at_ms = entry.expire_ms();
         if let Some(at_ms) = at_ms {
             db.table.note_expire(key.hash, at_ms);
         }

@@ -13,6 +13,8 @@ pub enum BadEffect {
     UnknownKind(u8),
     /// The value inside a whole-value effect cannot be read.
     Payload,
+    /// A string would be longer than commands may make it.
+    TooLong,
     /// The effect does not fit the entry that it names.
     Mismatch(&'static str),
 }
@@ -26,6 +28,9 @@ impl std::fmt::Display for BadEffect {
                 write!(f, "effect kind {kind} is unknown: a newer version wrote this journal")
             }
             BadEffect::Payload => f.write_str("a value in an effect cannot be read"),
+            BadEffect::TooLong => f.write_str(
+                "an effect makes a string longer than `proto-max-bulk-len`: set that to what it was, if it was more",
+            ),
             BadEffect::Mismatch(what) => write!(f, "an effect does not fit its entry: {what}"),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use sessile_values::{Text, Value, dump};
 
 use crate::entry::{Content, Entry};
-use crate::snapshot::{PART_BYTES, Sink, WHOLE_BYTES};
+use crate::snapshot::{PART_BYTES, Sink, WHOLE_BYTES, kept_bytes};
 
 /// Puts entries into a file's form.
 pub trait Framing {
@@ -33,6 +33,7 @@ pub(crate) struct Export {
     framing: Box<dyn Framing>,
     /// The first may be half written. Then everything else waits, since an entry's bytes stand together.
     waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
     payload: Vec<u8>,
     compress: bool,
 }
@@ -48,7 +49,7 @@ struct Waiting {
 impl Export {
     /// `compress`: long strings take their LZF form.
     pub(crate) fn new(framing: Box<dyn Framing>, compress: bool) -> Self {
-        Self { framing, waiting: VecDeque::new(), payload: Vec::new(), compress }
+        Self { framing, waiting: VecDeque::new(), waiting_bytes: 0, payload: Vec::new(), compress }
     }
 
     fn is_midway(&self) -> bool {
@@ -74,6 +75,7 @@ impl Sink for Export {
             }
         };
         let written = dump::Portions::new(self.compress);
+        self.waiting_bytes += kept_bytes(key, &later);
         self.waiting.push_back(Waiting { db, key: key.to_vec(), expire_ms, value: later, written });
     }
 
@@ -84,10 +86,19 @@ impl Sink for Export {
         let more = it.written.encode(&it.value, PART_BYTES, &mut self.payload);
         let (db, key, expire_ms) = (it.db, &it.key[..], it.expire_ms);
         self.framing.piece(out, Piece { db, key, expire_ms, first, payload: &self.payload });
-        if more { None } else { self.waiting.pop_front().map(|it| it.value) }
+        if more {
+            return None;
+        }
+        let it = self.waiting.pop_front()?;
+        self.waiting_bytes -= kept_bytes(&it.key, &it.value);
+        Some(it.value)
     }
 
     fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
     }
 }

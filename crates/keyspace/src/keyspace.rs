@@ -83,11 +83,16 @@ pub struct Keyspace {
     pub(crate) epoch: u16,
     /// Thresholds of the compact encodings.
     pub limits: Limits,
+    /// The longest string that [`Keyspace::replay`] makes out of a number alone.
+    pub string_max_bytes: u64,
     /// The gate's memory.
     pub pending: Pending,
     /// What an access leaves in an entry.
     pub clock: AccessClock,
 }
+
+/// The longest string that commands make unless they are told otherwise.
+pub const STRING_MAX_BYTES: u64 = 512 << 20;
 
 impl Keyspace {
     /// An empty keyspace of `dbs` dbs. The seed comes from chance on a first start, from the journal later.
@@ -100,6 +105,7 @@ impl Keyspace {
             snapshot: None,
             epoch: 0,
             limits: Limits::default(),
+            string_max_bytes: STRING_MAX_BYTES,
             pending: Pending::default(),
             clock: AccessClock::default(),
         };
@@ -188,6 +194,12 @@ impl Keyspace {
             }
             if db as usize >= self.dbs.len() {
                 return Err(BadEffect::Mismatch("db is beyond `databases`"));
+            }
+            // A few bytes of a damaged or forged journal must not ask for all memory.
+            if let Effect::StringSetRange { offset, value, .. } = effect
+                && offset.saturating_add(value.len() as u64) > self.string_max_bytes
+            {
+                return Err(BadEffect::TooLong);
             }
             self.apply(db, &effect)?;
             observe(db, &effect);

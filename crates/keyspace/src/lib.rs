@@ -21,5 +21,5 @@ pub mod table;
 
 pub use effect::{Cause, Effect, End, Expire, Indexes, Items, Key, Scores, StreamIds};
 pub use entry::{Content, Entry};
-pub use keyspace::{Applied, Db, Keyspace};
+pub use keyspace::{Applied, Db, Keyspace, STRING_MAX_BYTES};
 pub use pending::{Durability, Gate, Pending};

@@ -24,6 +24,9 @@ use crate::snapshot_stream;
 pub(crate) const PART_BYTES: usize = 64 * 1024;
 /// Values with a compact form beyond this size are shared and encoded later.
 pub(crate) const WHOLE_BYTES: usize = 16 * 1024;
+/// What is saved and not yet taken may take this much; a large value that waits to be encoded counts as one part.
+/// Writers that would save more have to wait: see [`Snapshot::is_full`].
+pub const SAVED_BYTES_MAX: usize = 32 << 20;
 /// The byte that ends a transaction in a run.
 pub const END_OF_TRANSACTION: u8 = 0;
 
@@ -52,12 +55,21 @@ pub(crate) trait Sink {
 
     /// Whether something is kept.
     fn has_waiting(&self) -> bool;
+
+    /// What is kept, as [`SAVED_BYTES_MAX`] counts.
+    fn waiting_bytes(&self) -> usize;
 }
 
 /// Writes transactions of effects, as the journal has them.
 #[derive(Default)]
 struct Effects {
     large: VecDeque<Large>,
+    large_bytes: usize,
+}
+
+/// What a value that is kept for later counts.
+pub(crate) fn kept_bytes(key: &[u8], value: &Value) -> usize {
+    key.len() + value.heap_bytes().min(PART_BYTES)
 }
 
 struct Source {
@@ -113,8 +125,18 @@ impl Snapshot {
     }
 
     /// Bytes that are encoded and not yet taken.
-    pub fn queued_bytes(&self) -> usize {
+    pub fn encoded_bytes(&self) -> usize {
         self.out.len()
+    }
+
+    /// What is saved and not yet taken, as [`SAVED_BYTES_MAX`] counts.
+    pub fn queued_bytes(&self) -> usize {
+        self.out.len() + self.sink.waiting_bytes()
+    }
+
+    /// Whether nothing more may be changed before a turn: changing what is not yet saved saves it.
+    pub fn is_full(&self) -> bool {
+        self.queued_bytes() >= SAVED_BYTES_MAX
     }
 
     /// Entries that its turns have looked at so far, whether they were to be saved or not.
@@ -147,25 +169,37 @@ impl Sink for Effects {
                 encode_whole(out, db, key, value, expire, entry.access());
                 out.push(END_OF_TRANSACTION);
             }
-            Content::Value(value) => self.large.push_back(Large {
-                db,
-                key: entry.key().to_vec(),
-                value: value.clone(),
-                expire,
-                begun: false,
-                next: 0,
-                next_in_stream: snapshot_stream::Next::START,
-            }),
+            Content::Value(value) => {
+                self.large_bytes += kept_bytes(key.bytes, value);
+                self.large.push_back(Large {
+                    db,
+                    key: entry.key().to_vec(),
+                    value: value.clone(),
+                    expire,
+                    begun: false,
+                    next: 0,
+                    next_in_stream: snapshot_stream::Next::START,
+                });
+            }
         }
     }
 
     fn step(&mut self, out: &mut Vec<u8>) -> Option<Value> {
         let more = self.large.front_mut().expect("something waits").encode_part(out);
-        if more { None } else { self.large.pop_front().map(|large| large.value) }
+        if more {
+            return None;
+        }
+        let large = self.large.pop_front()?;
+        self.large_bytes -= kept_bytes(&large.key, &large.value);
+        Some(large.value)
     }
 
     fn has_waiting(&self) -> bool {
         !self.large.is_empty()
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.large_bytes
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use sessile_keyspace::export::{Framing, Piece};
-use sessile_keyspace::snapshot::Snapshot;
+use sessile_keyspace::snapshot::{SAVED_BYTES_MAX, Snapshot};
 use sessile_keyspace::{Cause, Content, Effect, End, Entry, Expire, Items, Key, Keyspace, Scores, StreamIds};
 use sessile_values::stream::StreamId;
 use sessile_values::{HashKey, Stream, Value};
@@ -354,12 +354,12 @@ fn check_work(keys: u64, members: u64, writes_a_turn: u64, budget: usize) {
                 },
                 _ => Effect::ZsetAdd { key: keyspace.key(b"zset"), scores: Scores::Slice(&[(0.5, &member)]) },
             };
-            let queued = keyspace.snapshot().map_or(0, Snapshot::queued_bytes);
+            let queued = keyspace.snapshot().map_or(0, Snapshot::encoded_bytes);
             keyspace.apply(0, &effect).expect("the effect fits");
-            let saved = keyspace.snapshot().map_or(0, Snapshot::queued_bytes) - queued;
+            let saved = keyspace.snapshot().map_or(0, Snapshot::encoded_bytes) - queued;
             assert!(saved < 1024, "a write saved {saved} bytes: a large value is shared, not copied");
         }
-        let queued = keyspace.snapshot().map_or(0, Snapshot::queued_bytes);
+        let queued = keyspace.snapshot().map_or(0, Snapshot::encoded_bytes);
         let (bytes, complete) = keyspace.snapshot_turn(budget);
         turns += 1;
         bytes_most = bytes_most.max(bytes.len() - queued);
@@ -383,4 +383,44 @@ fn check_work(keys: u64, members: u64, writes_a_turn: u64, budget: usize) {
 fn a_turn_does_a_bounded_amount_of_work() {
     check_work(300_000, 100_000, 50, 64 * 1024);
     check_work(300_000, 100_000, 5, 8 * 1024);
+}
+
+#[test]
+fn what_writers_save_is_counted_until_it_is_taken() {
+    const LARGE: usize = 700;
+    for exports in [false, true] {
+        let mut keyspace = Keyspace::new(DBS, HashKey(1, 2));
+        let value = vec![b'v'; 100_000];
+        let names: Vec<Vec<u8>> = (0..LARGE).map(|n| format!("key:{n}").into_bytes()).collect();
+        for name in &names {
+            let key = keyspace.key(name);
+            let effect = Effect::StringSet { key, value: &value, expire: Expire::Never };
+            keyspace.apply(0, &effect).expect("a string is set");
+        }
+        if exports {
+            keyspace.export_begin(Box::new(Exported::default()), false);
+        } else {
+            keyspace.snapshot_begin();
+        }
+        let mut full_at = None;
+        for (n, name) in names.iter().enumerate() {
+            let key = keyspace.key(name);
+            keyspace.apply(0, &Effect::Delete { key, cause: Cause::Command }).expect("a key goes");
+            if keyspace.snapshot().is_some_and(Snapshot::is_full) {
+                full_at.get_or_insert(n);
+            }
+        }
+        // A large value counts as one part, whether it is encoded or only kept.
+        let bound = SAVED_BYTES_MAX / (64 * 1024);
+        assert!(full_at.is_some_and(|n| (bound - 2..=bound).contains(&n)), "full after {full_at:?}");
+        loop {
+            let (_, complete) = keyspace.snapshot_turn(64 * 1024);
+            if complete.is_some() {
+                break;
+            }
+            let left = keyspace.snapshot().map_or(0, Snapshot::queued_bytes);
+            assert!(left > 0, "nothing is counted, and something is left");
+        }
+        assert!(keyspace.snapshot().is_none());
+    }
 }

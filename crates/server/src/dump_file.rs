@@ -7,14 +7,28 @@ use std::path::Path;
 use sessile_config::{Config, table as names};
 use sessile_engine::Engine;
 
+use crate::journal_link::{self, JournalLink};
 use crate::progress::{Counted, Lines, Progress, Unit};
 
-/// Loads the file into an empty engine, if there is one; all of it or nothing is journaled.
-pub(crate) fn load(engine: &mut Engine) -> Result<(), String> {
+/// At the start: loads the file where nothing was ever journaled, and journals what it holds.
+pub(crate) async fn start_from(engine: &mut Engine, journal: Option<&JournalLink>) -> Result<(), String> {
+    if journal.is_some_and(|journal| !journal.fresh) {
+        note_unused(engine.config());
+        return Ok(());
+    }
+    match journal {
+        Some(journal) if load(engine)? => journal_link::keep_import(engine, journal).await,
+        Some(_) => Ok(()),
+        None => load(engine).map(drop),
+    }
+}
+
+/// Loads the file into an empty engine, if there is one; true if it did. Nothing of it is in the journal yet.
+fn load(engine: &mut Engine) -> Result<bool, String> {
     let path = path(engine.config());
     let file = match File::open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(format!("cannot read {path}: {error}")),
     };
     let began = std::time::Instant::now();
@@ -33,18 +47,17 @@ pub(crate) fn load(engine: &mut Engine) -> Result<(), String> {
             "{path} holds libraries of functions, which are not offered yet; FUNCTION FLUSH and SAVE first"
         ));
     }
-    engine.finish_import();
     tracing::info!(
         "loaded {loaded} of {} keys from {path} (RDB version {}), in {:.3} s",
         summary.records,
         summary.version,
         began.elapsed().as_secs_f64()
     );
-    Ok(())
+    Ok(true)
 }
 
 /// Says that the file is there and not used, because the journal is newer.
-pub(crate) fn note_unused(config: &Config) {
+fn note_unused(config: &Config) {
     let path = path(config);
     if Path::new(&path).exists() {
         tracing::warn!("{path} is not loaded: the journal wins; remove the journal to start from the file");

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sessile_config::{AppendFsync, table as names};
-use sessile_engine::{Engine, JournalState};
+use sessile_engine::{ConnId, Engine, JournalState};
 use sessile_journal::{
-    Batch, DiskJournal, DiskOptions, Health, JOURNAL_DIR_NAME, Journal, RECORD_HEADER_LEN, Room, SyncPolicy,
+    Batch, DiskJournal, DiskOptions, Health, JOURNAL_DIR_NAME, Journal, RECORD_HEADER_LEN, Room,
+    SnapshotState, SyncPolicy,
 };
+use sessile_keyspace::snapshot::Snapshot;
 use sessile_keyspace::{Durability, Gate};
 use tokio::sync::Notify;
 
@@ -22,23 +24,37 @@ const STOP_WAIT: Duration = Duration::from_secs(30);
 /// How often progress is looked at that is not announced.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Bytes that are encoded at once of what was loaded from a file; nobody is served yet.
+const IMPORT_BYTES_A_TURN: usize = 1 << 20;
+
 /// The journal with what the data thread needs around it.
 pub(crate) struct JournalLink {
     /// The journal.
     pub disk: DiskJournal,
+    /// Whether nothing was ever in it.
+    pub fresh: bool,
     /// Its progress or health changed.
     changed: Arc<Notify>,
 }
 
 impl JournalLink {
-    /// Before commands of about `bytes` run: a disk without room refuses them, unexecuted.
-    pub(crate) fn check_room(&self, engine: &mut Engine, bytes: u64, overdue: bool) {
+    /// Before commands that `bytes` from a connection complete run: a disk without room refuses them, unexecuted.
+    ///
+    /// Nobody knows beforehand what a command's effects will take. Those that are larger than all that is ready wait in
+    /// the journal's queue, unacknowledged, until the disk has room, and meanwhile others are refused here.
+    pub(crate) fn check_room(&self, engine: &mut Engine, conn: ConnId, bytes: u64, overdue: bool) {
         let refused = matches!(engine.journal_state(), JournalState::Refusing(_));
-        // What a request brings in may come out several times as large in effects, but not without bound.
-        let full = self.disk.room(bytes * 2 + 4096) == Room::Full;
+        // Room for a large request is asked for as its parts come in, and made ready by the time it is complete.
+        let held = engine.session(conn).map_or(0, |session| session.input.len() as u64);
+        let full = self.disk.room(held + bytes * 2 + 4096) == Room::Full;
         if (full || overdue) != refused {
             self.tell_health(engine, full, overdue);
         }
+    }
+
+    /// Whether what has run already finds no room on the disk.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.disk.room(0) == Room::Full
     }
 
     fn tell_health(&self, engine: &mut Engine, full: bool, overdue: bool) {
@@ -109,7 +125,46 @@ pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
         keys(engine),
         began.elapsed().as_secs_f64(),
     );
-    Ok(Some(JournalLink { disk, changed }))
+    let fresh = recovery.last_lsn == 0 && recovery.snapshot_lsn.is_none();
+    Ok(Some(JournalLink { disk, fresh, changed }))
+}
+
+/// Makes durable what was loaded from a file before the first transaction: as a snapshot at LSN 0, which is installed
+/// as a whole. After a crash on the way the journal is as fresh as before, and the file is loaded again.
+pub(crate) async fn keep_import(engine: &mut Engine, journal: &JournalLink) -> Result<(), String> {
+    let began = Instant::now();
+    let lost = |error: &dyn std::fmt::Display| format!("what was loaded cannot be journaled: {error}");
+    let time_ms = engine.now_ms();
+    journal.disk.snapshot_begin(engine.last_lsn(), time_ms).map_err(|error| lost(&error))?;
+    engine.keyspace_mut().snapshot_begin();
+    let entries = engine.keyspace().snapshot().map_or(0, Snapshot::entries_at_start);
+    let mut progress = Progress::new("journaling what was loaded", Unit::Keys, entries, Lines::Log);
+    loop {
+        while !journal.disk.snapshot_room() {
+            let _ = tokio::time::timeout(LOOK, journal.changed.notified()).await;
+        }
+        let (bytes, complete) = engine.keyspace_mut().snapshot_turn(IMPORT_BYTES_A_TURN);
+        journal.disk.snapshot_write(bytes).map_err(|error| lost(&error))?;
+        progress.set(engine.keyspace().snapshot().map_or(entries, Snapshot::entries));
+        if complete.is_some() {
+            break;
+        }
+    }
+    journal.disk.snapshot_finish().map_err(|error| lost(&error))?;
+    loop {
+        match journal.disk.snapshot_state() {
+            SnapshotState::Writing { .. } => {
+                let _ = tokio::time::timeout(LOOK, journal.changed.notified()).await;
+            }
+            SnapshotState::Done { file_bytes, .. } => {
+                let took_s = began.elapsed().as_secs_f64();
+                tracing::info!("what was loaded is durable: {file_bytes} bytes, in {took_s:.3} s");
+                return Ok(());
+            }
+            SnapshotState::Failed(error) => return Err(lost(&error)),
+            SnapshotState::None => return Err(lost(&"it was given up")),
+        }
+    }
 }
 
 /// How soon a batch must be durable; `None` where nothing is journaled.

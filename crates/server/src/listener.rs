@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,8 +27,40 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 enum Listener {
     /// TCP.
     Tcp(TcpListener),
-    /// A unix socket and its path.
-    Unix(UnixListener, String),
+    /// A unix socket and its file.
+    Unix(UnixListener, SocketFile),
+}
+
+/// The file of a unix socket, which goes when the node stops.
+struct SocketFile {
+    /// As the configuration has it.
+    name: String,
+    /// Whole, since `dir` may change.
+    path: PathBuf,
+    /// Which file it is: another server may have put its own there.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn at(name: &str) -> io::Result<Self> {
+        let path = std::path::absolute(name)?;
+        let identity = Self::identity(&path)?;
+        Ok(Self { name: name.to_owned(), path, identity })
+    }
+
+    fn identity(path: &Path) -> io::Result<(u64, u64)> {
+        std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if Self::identity(&self.path).is_ok_and(|found| found == self.identity)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!("cannot remove {}: {error}", self.path.display());
+        }
+    }
 }
 
 thread_local! {
@@ -52,6 +85,11 @@ pub(crate) fn bind(engine: &mut Engine) -> Result<(), String> {
     LISTENERS.set(listeners);
     tracing::info!("ready to accept connections on port {}", config.port(names::PORT));
     Ok(())
+}
+
+/// Closes every socket; the files of unix sockets go.
+pub(crate) fn close() {
+    LISTENERS.take();
 }
 
 /// Closes the TCP sockets and opens those that the configuration asks for now. Connections stay.
@@ -131,7 +169,7 @@ fn bind_unix(path: &str, mode: u32) -> io::Result<Listener> {
     if mode != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
-    Ok(Listener::Unix(listener, path.to_owned()))
+    Ok(Listener::Unix(listener, SocketFile::at(path)?))
 }
 
 /// Takes connections in for ever.
@@ -174,8 +212,8 @@ fn poll_accept(cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
                 Listener::Tcp(listener) => {
                     listener.poll_accept(cx).map_ok(|(stream, addr)| Accepted::Tcp(stream, addr))
                 }
-                Listener::Unix(listener, path) => {
-                    listener.poll_accept(cx).map_ok(|(stream, _)| Accepted::Unix(stream, path.clone()))
+                Listener::Unix(listener, file) => {
+                    listener.poll_accept(cx).map_ok(|(stream, _)| Accepted::Unix(stream, file.name.clone()))
                 }
             };
             if polled.is_ready() {

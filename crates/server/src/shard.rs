@@ -120,7 +120,7 @@ impl Shard {
         }
         engine.start_lap(at_us);
         if let Some(journal) = &self.journal {
-            journal.check_room(&mut engine, bytes.len() as u64, self.overdue.get());
+            journal.check_room(&mut engine, id, bytes.len() as u64, self.overdue.get());
         }
         engine.feed(id, bytes);
     }
@@ -176,7 +176,9 @@ impl Shard {
         let too_much = pending > self.pending_max_bytes;
         let since = too_much.then(|| self.held_since.get().unwrap_or_else(Instant::now));
         self.held_since.set(since);
-        self.overdue.set(since.is_some_and(|since| since.elapsed() >= self.wait_max));
+        // On a full disk writers are refused anyway, and holding readers back would help nobody.
+        let is_stuck = || self.journal.as_ref().is_some_and(JournalLink::is_stuck);
+        self.overdue.set(since.is_some_and(|since| since.elapsed() >= self.wait_max || is_stuck()));
         let was = self.holding_back.replace(too_much && !self.overdue.get());
         if was != self.holding_back.get() {
             self.engine.borrow_mut().hold_back(!was);
@@ -219,13 +221,8 @@ async fn serve(mut config: Config, config_file: String) -> Result<(), String> {
     facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     crate::facts::install(&mut engine);
     let journal = journal_link::open(&mut engine)?;
-    let fresh = engine.last_lsn() == 0;
+    dump_file::start_from(&mut engine, journal.as_ref()).await?;
     engine.open_for_service();
-    if fresh {
-        dump_file::load(&mut engine)?;
-    } else {
-        dump_file::note_unused(engine.config());
-    }
     listener::bind(&mut engine)?;
     let shard = Rc::new(Shard::new(engine, journal));
     signals::watch(&shard)?;
@@ -243,6 +240,7 @@ async fn serve(mut config: Config, config_file: String) -> Result<(), String> {
         shard.stop.notified().await;
     }
     journal_link::finish(&shard).await;
+    listener::close();
     let how = shard.ending.borrow_mut().take();
     how.unwrap_or(Ok(()))
 }

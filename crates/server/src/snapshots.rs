@@ -172,6 +172,9 @@ fn snapshot_turn(shard: &Shard) -> bool {
         return true;
     }
     let mut engine = shard.engine.borrow_mut();
+    if engine.do_writers_wait() {
+        shard.hurry.notify_one();
+    }
     let (bytes, entries) = engine.keyspace_mut().snapshot_turn(BYTES_A_TURN);
     let mut result = if bytes.is_empty() { Ok(()) } else { journal.disk.snapshot_write(bytes) };
     if let (Ok(()), Some(entries)) = (&result, entries) {
@@ -270,7 +273,7 @@ fn begin_dump(shard: &Shard) {
 fn dump_turn(shard: &Shard) -> bool {
     let mut dump = shard.snapshots.dump.borrow_mut();
     let Some(writer) = dump.as_mut().filter(|writer| writer.has_room()) else { return true };
-    if shard.snapshots.are_last() {
+    if shard.snapshots.are_last() || shard.engine.borrow().do_writers_wait() {
         // Nobody is kept waiting by turns without a pause.
         shard.hurry.notify_one();
     }

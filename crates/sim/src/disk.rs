@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sessile_journal::{
     AppendError, Batch, Fault, FaultKind, Health, Journal, Log, LogOptions, Operation, Progress, Recovery,
-    Room, SimDisk, SimFile, Sizes, SnapshotError, SnapshotFile, SnapshotState, SyncTicket,
+    Room, SimDisk, SimFile, Sizes, SnapshotError, SnapshotFile, SnapshotState, SyncTicket, WriteError,
 };
 
 use crate::backend::{Backend, Deliver, Image};
@@ -68,21 +68,14 @@ pub fn open(
 impl Inner {
     fn write(&mut self, most: usize) {
         let Some(batch) = self.tail.next_run(most) else { return };
-        while self.log.ready_bytes() < batch.bytes.len() as u64 {
-            match self.log.prepare() {
-                Ok(true) => {}
-                // As many are ready as the options say: a batch this large makes the next one itself.
-                Ok(false) => break,
-                Err(_) => {
-                    // It stays queued until there is space; a dead log refuses below.
-                    self.full = self.log.poison().is_none();
-                    self.tail.queue.push_front(batch);
-                    return;
-                }
+        match self.log.write(&batch) {
+            Ok(()) => {}
+            Err(WriteError::Full(_)) => {
+                self.full = true;
+                self.tail.notes.push("fault disk full for what is queued");
+                self.tail.queue.push_front(batch);
             }
-        }
-        if self.log.write(&batch).is_err() {
-            self.tail.queue.clear();
+            Err(_) => self.tail.queue.clear(),
         }
     }
 

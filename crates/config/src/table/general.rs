@@ -6,6 +6,9 @@ use crate::{
     directive::{Check, Kind},
 };
 
+/// Most databases. Each takes memory and is looked at in turns, whether it is used or not.
+const DATABASES_MAX: i64 = 1 << 16;
+
 rows! { from network::NEXT;
     DAEMONIZE = "daemonize", BOOL, "no", [IMMUTABLE],
         accepted("the process stays in the foreground, as a container or a service manager wants it");
@@ -28,7 +31,7 @@ rows! { from network::NEXT;
     USE_EXIT_ON_PANIC = "use-exit-on-panic", BOOL, "no", [HIDDEN], accepted("a panic always ends the process");
     WATCHDOG_PERIOD = "watchdog-period", I32, "0", [HIDDEN],
         accepted("long turns are counted by the latency monitor");
-    DATABASES = "databases", int(1, i32::MAX as i64), "16", [IMMUTABLE], HONOURED;
+    DATABASES = "databases", int(1, DATABASES_MAX), "16", [IMMUTABLE], HONOURED;
     ALWAYS_SHOW_LOGO = "always-show-logo", BOOL, "no", [IMMUTABLE], accepted("there is no logo");
     SET_PROC_TITLE = "set-proc-title", BOOL, "yes", [IMMUTABLE], accepted("the process keeps its title");
     PROC_TITLE_TEMPLATE = "proc-title-template", checked(Check::ProcTitle),

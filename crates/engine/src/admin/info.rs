@@ -5,6 +5,7 @@ use std::fmt::Write;
 use sessile_command::{Acl, Arity, Flags, Outcome};
 use sessile_config::{AppendFsync, MaxmemoryPolicy, table as names};
 use sessile_keyspace::Durability;
+use sessile_keyspace::snapshot::Snapshot;
 use sessile_resp::{Args, Reply};
 
 use super::{REDIS_VERSION, Stage, docs};
@@ -253,8 +254,8 @@ fn persistence(engine: &mut Engine, text: &mut String) {
         "current_cow_size" 0,
         "current_cow_size_age" 0,
         "current_fork_perc" "0.00",
-        "current_save_keys_processed" engine.keyspace.snapshot().map_or(0, sessile_keyspace::snapshot::Snapshot::entries),
-        "current_save_keys_total" engine.keyspace.snapshot().map_or(0, sessile_keyspace::snapshot::Snapshot::entries_at_start),
+        "current_save_keys_processed" engine.keyspace.snapshot().map_or(0, Snapshot::entries),
+        "current_save_keys_total" engine.keyspace.snapshot().map_or(0, Snapshot::entries_at_start),
         "rdb_changes_since_last_save" engine.unsaved().0,
         // One that waits for its turn counts: who polls this field wants to know when the file is there.
         "rdb_bgsave_in_progress" u8::from(facts.dump.stage != Stage::Idle),
@@ -489,6 +490,8 @@ fn sessile(engine: &mut Engine, text: &mut String) {
         "journal_durable_lsn" progress.1,
         "journal_bytes_since_snapshot" engine.server.journal_bytes,
         "journal_snapshot_bytes" engine.server.snapshot_bytes,
+        "snapshot_queued_bytes" engine.keyspace.snapshot().map_or(0, Snapshot::queued_bytes),
+        "snapshot_holds_writers" u8::from(engine.writers_wait),
         "memory_ceiling" engine.server.memory_ceiling_bytes,
         "gated_clients" engine.gated.len(),
         "clock_ahead_ms" engine.clock.ahead_ms(),

@@ -318,12 +318,12 @@ pub(crate) const ROWS: &[Row] = &[
         for (value, waits) in [("everysec", false), ("always", true), ("no", false)] {
             node.set(directive, value);
             node.all(&["SET a 1"]);
-            disk.switch("hold", true);
+            disk.switch("stuck", true);
             let mut other = Conn::open(node.server.port, Duration::from_millis(300)).expect("a connection");
             // A sync that was due already may hold one of them up.
             let answered = (0..3).any(|_| other.ask_line("SET a 2").is_ok());
             assert_eq!(answered, !waits, "{value}");
-            disk.switch("hold", false);
+            disk.switch("stuck", false);
             node.all(&["SET a 3"]);
         }
     }),

@@ -51,7 +51,7 @@ fn is_refused_with_much_waiting(flags: &[&str], limit: Duration) -> bool {
     let disk = SlowDisk::build();
     let mut node = disk.node(flags);
     node.all(&["SET a 1"]);
-    disk.switch("hold", true);
+    disk.switch("stuck", true);
     let value = "x".repeat(10_000);
     (0..300).for_each(|i| node.conn.push(&words(&format!("SET k{i} {value}"))));
     node.conn.flush().expect("it takes requests");
@@ -66,7 +66,7 @@ fn is_refused_with_much_waiting(flags: &[&str], limit: Duration) -> bool {
         );
         Some(())
     });
-    disk.switch("hold", false);
+    disk.switch("stuck", false);
     refused.is_some()
 }
 
@@ -86,6 +86,26 @@ const ROWS: &[Row] = &[
         let mut reply = [0; 7];
         std::io::Read::read_exact(&mut stream, &mut reply).expect("an answer");
         assert_eq!(&reply, b"+PONG\r\n");
+    }),
+    ("unixsocket", |_, _| {
+        // As Redis does, a stop takes the file away: also where it was, once the directory is another one.
+        for stop in ["TERM", "INT"] {
+            let mut node = Node::start(&["--unixsocket", "c.socket", "--enable-protected-configs", "yes"]);
+            let path = node.launch.dir.join("c.socket");
+            assert!(path.exists());
+            node.set("dir", "/");
+            node.signal(stop);
+            let _folder = node.ends();
+            assert!(!path.exists(), "the socket's file is still there after SIG{stop}");
+        }
+        // A file that another server has made there since is that one's.
+        let node = Node::start(&["--unixsocket", "d.socket"]);
+        let path = node.launch.dir.join("d.socket");
+        std::fs::remove_file(&path).expect("the socket");
+        let _other = std::os::unix::net::UnixListener::bind(&path).expect("a socket of another's");
+        node.signal("TERM");
+        let _folder = node.ends();
+        assert!(path.exists(), "another server's socket was removed");
     }),
     ("unixsocketperm", |node, _| {
         for mode in ["700", "770"] {
@@ -126,6 +146,16 @@ const ROWS: &[Row] = &[
     ("databases", |_, _| {
         let mut node = Node::start(&["--databases", "3"]);
         assert_eq!([node.ask("SELECT 2"), node.ask("SELECT 3")], ["\"OK\"", "-ERR DB index is out of range"]);
+        let most = Node::start(&["--databases", "65536"]).ask("SELECT 65535");
+        assert_eq!(most, "\"OK\"");
+        let said = "`databases`: argument must be between 1 and 65536 inclusive";
+        let flags: &[&str] = &["--databases", "20000000"];
+        let environment: &[(&str, &str)] = &[("SESSILE_DATABASES", "20000000")];
+        for (flags, environment) in [(flags, &[] as &[_]), (&[], environment)] {
+            let (_temp, launch) = Start { flags, environment, ..Start::default() }.prepare();
+            let refused = launch.start_refused(LIMIT).expect("it does not start");
+            assert!(refused.stderr.contains(said), "{}", refused.stderr);
+        }
     }),
     ("requirepass-file", |node, _| {
         let path = node.temp.0.join("password");

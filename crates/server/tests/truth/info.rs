@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sessile_crash::client::Conn;
 use sessile_crash::server::until;
+use sessile_resp::Value;
 
 use crate::support::{Fields, LIMIT, Node, SlowDisk, Start, each, number, program, send};
 use crate::{info_memory, info_stats};
@@ -181,13 +182,13 @@ const PERSISTENCE: Table = &[
         OnSlowDisk(|disk, field| {
             let mut node = disk.node(&["--appendfsync", "everysec"]);
             assert_eq!(node.number(field), 0.0);
-            disk.switch("hold", true);
+            disk.switch("stuck", true);
             node.all(&["SET a 1"]);
             // A write is answered once it has left the process, unless a sync takes too long: then there is silence.
             let mut other = Conn::open(node.server.port, Duration::from_secs(3)).expect("a connection");
             let silent = until(LIMIT, || other.ask_line("SET a 2").is_err().then_some(()));
             assert!(silent.is_some(), "no write ever waited for the disk");
-            disk.switch("hold", false);
+            disk.switch("stuck", false);
             node.comes_to(field, |delayed| delayed >= 1.0);
         }),
     ),
@@ -224,6 +225,14 @@ const SESSILE: Table = &[
     ("journal_durable_lsn", Grows(&["SET a 1"])),
     ("journal_bytes_since_snapshot", Grows(&["SET a 1"])),
     ("journal_snapshot_bytes", Seen(after_a_snapshot)),
+    (
+        "snapshot_queued_bytes",
+        OnSlowDisk(|disk, field| behind_a_snapshot(disk, field, |bytes| bytes > 32e6 && bytes < 36e6)),
+    ),
+    (
+        "snapshot_holds_writers",
+        OnSlowDisk(|disk, field| behind_a_snapshot(disk, field, |holds| holds == 1.0)),
+    ),
     (
         "memory_ceiling",
         Follows(|all| (all["total_system_memory"].parse::<u64>().expect("a number") / 100 * 85).to_string()),
@@ -291,17 +300,39 @@ pub(crate) fn held(disk: &SlowDisk, field: &str, wanted: fn(f64) -> bool) {
     let mut node = disk.node(&[]);
     node.all(&["SET a 1"]);
     assert!(!wanted(node.number(field)), "{field} before");
-    disk.switch("hold", true);
+    disk.switch("stuck", true);
     let mut other = node.connect();
     send(&mut other, "SET a 2");
     node.comes_to("gated_clients", |clients| clients == 1.0);
     // What comes while a sync is in flight is queued.
     send(&mut other, &format!("SET a {}", "x".repeat(200_000)));
     node.comes_to(field, wanted);
-    disk.switch("hold", false);
+    disk.switch("stuck", false);
     node.comes_to(field, |value| !wanted(value));
     let replies = [other.receive(), other.receive()];
     assert!(replies.iter().all(Result::is_ok), "{replies:?}");
+}
+
+/// While a snapshot finds no way to the disk, what writers save for it gathers, up to a bound.
+fn behind_a_snapshot(disk: &SlowDisk, field: &str, wanted: fn(f64) -> bool) {
+    const KEYS: usize = 80_000;
+    let mut node = disk.node(&["--appendfsync", "no", "--auto-aof-rewrite-percentage", "0"]);
+    let fill = format!("for i=0,{KEYS}-1 do redis.call('set', 'k'..i, string.rep('x', 1000)) end");
+    node.args(&["EVAL", &fill, "0"]);
+    assert!(!wanted(node.number(field)), "{field} before");
+    disk.switch("stuck", true);
+    node.ask("BGREWRITEAOF");
+    node.becomes("current_save_keys_total", |keys| keys == KEYS.to_string());
+    let mut other = node.connect();
+    for first in (0..KEYS).step_by(100) {
+        let keys: Vec<_> = (first..first + 100).map(|n| format!("k{n}")).collect();
+        send(&mut other, &format!("DEL {}", keys.join(" ")));
+    }
+    node.comes_to(field, wanted);
+    disk.switch("stuck", false);
+    node.comes_to(field, |value| value == 0.0);
+    let replies: Vec<_> = (0..KEYS / 100).map(|_| other.receive()).collect();
+    assert!(replies.iter().all(|it| *it == Ok(Value::Int(100))), "every DEL was answered in the end");
 }
 
 fn failing(disk: &SlowDisk, field: &str, before: &str, after: &str) {

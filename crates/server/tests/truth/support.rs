@@ -1,10 +1,11 @@
 //! A node with one connection to it, and what the tables share.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sessile_crash::client::{Cmd, Conn, show, words};
+use sessile_crash::saves::Shim;
 use sessile_crash::server::{Launch, Server, Temp, until};
 use sessile_resp::Value;
 
@@ -236,37 +237,26 @@ pub(crate) fn offer(conn: &mut Conn, line: &str) {
 
 /// A disk that can be held and made to fail.
 pub(crate) struct SlowDisk {
-    dir: Temp,
-    library: PathBuf,
+    shim: Shim,
+    _dir: Temp,
 }
 
 impl SlowDisk {
-    /// Builds the library that stands between the node and its disk.
+    /// Builds what stands between the node and its disk.
     pub(crate) fn build() -> Self {
         let dir = Temp::new(&std::env::temp_dir(), "truth-disk").expect("a temporary folder");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/truth/slow_disk.c");
-        let library = dir.0.join("slow_disk.so");
-        let built = std::process::Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([&library, &source])
-            .arg("-ldl")
-            .status();
-        assert!(built.is_ok_and(|status| status.success()), "slow_disk.c does not build");
-        Self { dir, library }
+        Self { shim: Shim::build(&dir.0).expect("the shim builds"), _dir: dir }
     }
 
     /// A node on it.
     pub(crate) fn node(&self, flags: &[&str]) -> Node {
-        let path = |name| self.dir.0.join(name).display().to_string();
-        let (library, hold, fail) = (self.library.display().to_string(), path("hold"), path("fail"));
-        let environment = [("LD_PRELOAD", &*library), ("HOLD_SYNC", &*hold), ("FAIL_SYNC", &*fail)];
+        let environment = self.shim.environment();
+        let environment = environment.each_ref().map(|(name, value)| (*name, &**value));
         Start { flags, environment: &environment, ..Start::default() }.node()
     }
 
-    /// Holds every sync (`hold`) or lets it fail (`fail`), or no longer.
+    /// Holds every sync (`stuck`) or lets it fail (`fail`), or no longer.
     pub(crate) fn switch(&self, what: &str, on: bool) {
-        let path = self.dir.0.join(what);
-        let done = if on { std::fs::write(&path, "") } else { std::fs::remove_file(&path) };
-        done.expect("the switch");
+        self.shim.order(if on { what } else { "" }).expect("the switch");
     }
 }
