@@ -43,6 +43,8 @@ struct Segment {
     need_error: u64,
     /// A push, not a reply.
     push: bool,
+    /// The last LSN when it was added: what a miss may tell of its key. 0 if due keys told nothing then.
+    until: u64,
     what: String,
 }
 
@@ -103,7 +105,7 @@ fn engine_for(mode: Mode, seed: u64, now: Now) -> Engine {
         set(b"appendfsync", b"everysec");
     }
     if mode.notify {
-        set(b"notify-keyspace-events", b"KEA");
+        set(b"notify-keyspace-events", b"KEAm");
     }
     Engine::new(Options { config, seed, now, stopwatch_us: no_time })
 }
@@ -247,6 +249,7 @@ impl Node {
                 need_refused: need,
                 need_error: need,
                 push: true,
+                until: if before.refusing_at_ms.is_none() { self.engine.last_lsn() } else { 0 },
                 what,
             });
         }
@@ -272,6 +275,7 @@ impl Node {
                 need_refused: need,
                 need_error: need,
                 push: false,
+                until: 0,
                 what,
             });
         }
@@ -304,7 +308,15 @@ impl Node {
             conn.seen = conn.seen.max(if failed { need_refused } else { least });
         }
         let start = before.conns[index].0;
-        conn.segments.push_back(Segment { start, need, need_refused, need_error, push: false, what });
+        conn.segments.push_back(Segment {
+            start,
+            need,
+            need_refused,
+            need_error,
+            push: false,
+            until: 0,
+            what,
+        });
     }
 
     /// Sends one request on a connection, in one piece or two.
@@ -447,9 +459,14 @@ impl Node {
         while let Some(segment) = conn.segments.pop_front_if(|segment| segment.start < to) {
             let reply = &released[(segment.start - from) as usize..];
             let refused = reply.starts_with(b"*-1");
-            let need = match reply[0] {
+            let missed = if segment.push { reveal::missed(reply) } else { None };
+            let need = match (missed, reply[0]) {
+                (Some((db, key)), _) => {
+                    self.tally.note("miss released");
+                    self.model.changed(db, &key, segment.until)
+                }
                 _ if refused => segment.need_refused,
-                b'-' => segment.need_error,
+                (_, b'-') => segment.need_error,
                 _ => segment.need,
             };
             if refused && segment.need_refused > 0 {

@@ -1,7 +1,7 @@
 //! What a request's reply may tell, found from the request alone: the keys in its arguments, or whole dbs.
 
 use sessile_engine::{Engine, Entry, Session, Table};
-use sessile_resp::{Args, OwnedArgs};
+use sessile_resp::{Args, OwnedArgs, Value, decode};
 
 use crate::generate;
 use crate::model::Model;
@@ -190,6 +190,22 @@ impl Reveal {
 #[must_use]
 pub fn tells(reply: &[u8]) -> bool {
     !reply.starts_with(b"-") || TELLING.iter().any(|error| reply.starts_with(error))
+}
+
+/// The key whose miss a push tells of. That depends on this key alone, whatever else its command looked at.
+#[must_use]
+pub fn missed(push: &[u8]) -> Option<(u32, Vec<u8>)> {
+    let (value, _) = decode(push).ok()??;
+    let (Value::Array(parts) | Value::Push(parts)) = value else { return None };
+    let [.., Value::Bulk(channel), Value::Bulk(message)] = &parts[..] else { return None };
+    let (kind, name) = std::str::from_utf8(channel).ok()?.split_once("__:")?;
+    let (kind, db) = kind.split_once('@')?;
+    let key = match kind {
+        "__keyspace" if message == b"keymiss" => name.as_bytes(),
+        "__keyevent" if name == "keymiss" => message,
+        _ => return None,
+    };
+    Some((db.parse().ok()?, key.to_vec()))
 }
 
 /// Whether a connection waits in a blocking command.

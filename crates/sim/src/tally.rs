@@ -31,6 +31,7 @@ const TURNS: &[&str] = &[
     "power cut",
     "woken client",
     "push released",
+    "miss released",
     "EXEC refused by WATCH",
     "read after failure",
     "write refused",
