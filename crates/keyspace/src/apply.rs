@@ -1,7 +1,7 @@
 //! How each effect changes the state. Nothing else does.
 
 use sessile_values::dump::{self, Loaded};
-use sessile_values::{Hash, List, Set, Stream, Text, Value, Zset};
+use sessile_values::{Hash, List, Set, Stream, Text, ThinBox, Value, Zset};
 
 use crate::codec::BadEffect;
 use crate::effect::{Effect, End, Expire, Key};
@@ -226,7 +226,7 @@ impl Keyspace {
         self.edit(
             db,
             key,
-            || Value::Stream(Box::default()),
+            || Value::Stream(ThinBox::default()),
             |value| match value {
                 Value::Stream(stream) => {
                     edit(stream);
