@@ -277,7 +277,7 @@ impl Keyspace {
                 if let Some(old) = entry.take_value() {
                     it.by_type[old.type_number()] -= 1;
                     it.by_type[STRING] += 1;
-                    self.graveyard.bury(*old);
+                    self.graveyard.bury(old);
                 }
                 put_text(entry, text);
                 entry.set_appended(false);
@@ -366,7 +366,7 @@ impl Keyspace {
         if let Some(mut entry) = self.take_out(db, key)
             && let Some(value) = entry.take_value()
         {
-            self.graveyard.bury(*value);
+            self.graveyard.bury(value);
         }
     }
 
@@ -393,7 +393,7 @@ impl Keyspace {
         let mut old = self.take_out(db, key).ok_or(BadEffect::Mismatch("rename of an absent key"))?;
         self.remove(db, to);
         let mut new = match old.take_value() {
-            Some(value) => Entry::with_value(to.bytes, *value),
+            Some(value) => Entry::with_value(to.bytes, value),
             None => match old.content() {
                 Content::Short(text) => Entry::short(to.bytes, text),
                 Content::Value(_) => unreachable!("the value was taken"),

@@ -120,10 +120,9 @@ impl Value {
         }
     }
 
-    /// Memory behind the value, as the allocator counts it, the value's own box included.
+    /// Memory behind the value, as the allocator counts it.
     pub fn heap_bytes(&self) -> usize {
-        let own = crate::size::allocated(size_of::<Value>());
-        own + match self {
+        match self {
             Value::Text(text) => text.heap_bytes(),
             Value::List(list) => list.heap_bytes(),
             Value::Set(set) => set.heap_bytes(),
