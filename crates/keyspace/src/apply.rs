@@ -1,7 +1,7 @@
 //! How each effect changes the state. Nothing else does.
 
 use sessile_values::dump::{self, Loaded};
-use sessile_values::{Hash, List, Set, Stream, Text, Value, Zset};
+use sessile_values::{Hash, List, Set, Stream, Text, ThinBox, Value, Zset};
 
 use crate::codec::BadEffect;
 use crate::effect::{Effect, End, Expire, Key};
@@ -234,7 +234,7 @@ impl Keyspace {
         self.edit(
             db,
             key,
-            || Value::Stream(Box::default()),
+            || Value::Stream(ThinBox::default()),
             |value| match value {
                 Value::Stream(stream) => {
                     edit(stream);
@@ -285,7 +285,7 @@ impl Keyspace {
                 if let Some(old) = entry.take_value() {
                     it.by_type[old.type_number()] -= 1;
                     it.by_type[STRING] += 1;
-                    self.graveyard.bury(*old);
+                    self.graveyard.bury(old);
                 }
                 put_text(entry, text);
                 entry.set_appended(false);
@@ -375,7 +375,7 @@ impl Keyspace {
         if let Some(mut entry) = self.take_out(db, key)
             && let Some(value) = entry.take_value()
         {
-            self.graveyard.bury(*value);
+            self.graveyard.bury(value);
         }
     }
 
@@ -402,7 +402,7 @@ impl Keyspace {
         let mut old = self.take_out(db, key).ok_or(BadEffect::Mismatch("rename of an absent key"))?;
         self.remove(db, to);
         let mut new = match old.take_value() {
-            Some(value) => Entry::with_value(to.bytes, *value),
+            Some(value) => Entry::with_value(to.bytes, value),
             None => match old.content() {
                 Content::Short(text) => Entry::short(to.bytes, text),
                 Content::Value(_) => unreachable!("the value was taken"),

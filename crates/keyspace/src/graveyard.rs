@@ -62,7 +62,7 @@ impl Graveyard {
                 }
                 for mut entry in entries {
                     if let Some(value) = entry.take_value() {
-                        self.bury(*value);
+                        self.bury(value);
                     }
                 }
             } else {

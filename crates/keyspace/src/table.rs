@@ -16,6 +16,9 @@ use crate::entry::Entry;
 
 /// Entries in a full segment: seven eighths of 512 places.
 pub const SEGMENT_MAX: usize = 448;
+/// From so many entries on, a segment splits where it would otherwise only get rid of the traces of removed entries,
+/// which would soon be due again.
+const NEARLY_FULL: usize = SEGMENT_MAX / 4 * 3;
 /// Deepest directory: 2^22 slots, a billion keys in full segments. Beyond it segments grow instead.
 const DEPTH_MAX: u32 = 22;
 
@@ -51,9 +54,33 @@ struct Segment {
 impl Segment {
     /// Memory of its places: hashbrown keeps a power of two of them, a word and a control byte each.
     fn place_bytes(&self) -> usize {
-        match self.entries.capacity() {
-            0 => 0,
-            capacity => allocated((capacity * 8 / 7).next_power_of_two() * 9 + 16),
+        match self.entries.num_buckets() {
+            0 | 1 => 0,
+            places => allocated(places * 9 + 16),
+        }
+    }
+
+    /// Whether one more entry is to split it.
+    fn is_full(&self) -> bool {
+        let len = self.entries.len();
+        let has_place = len < self.entries.capacity();
+        len >= SEGMENT_MAX || !has_place && len >= NEARLY_FULL && self.entries.num_buckets() > SEGMENT_MAX
+    }
+
+    /// Makes sure of a place for one more entry.
+    fn make_room(&mut self, key: &HashKey) {
+        let len = self.entries.len();
+        if len < self.entries.capacity() {
+            return;
+        }
+        if self.entries.num_buckets() > SEGMENT_MAX && len < NEARLY_FULL {
+            // Removed entries leave traces that take places. hashbrown would double a table that is more than half full.
+            let old = std::mem::replace(&mut self.entries, HashTable::with_capacity(SEGMENT_MAX));
+            for entry in old {
+                self.entries.insert_unique(inner(key.hash(entry.key())), entry, |e| inner(key.hash(e.key())));
+            }
+        } else {
+            self.entries.reserve(1, |e| inner(key.hash(e.key())));
         }
     }
 
@@ -129,7 +156,7 @@ impl Table {
     /// Adds an entry whose key is not in the table.
     pub fn insert(&mut self, hash: u64, entry: Entry) -> &mut Entry {
         debug_assert!(self.get(hash, entry.key()).is_none(), "keys are unique");
-        while self.segment(hash).entries.len() >= SEGMENT_MAX && self.segment(hash).depth < DEPTH_MAX {
+        while self.segment(hash).is_full() && self.segment(hash).depth < DEPTH_MAX {
             self.split(hash);
         }
         self.len += 1;
@@ -141,7 +168,7 @@ impl Table {
         }
         if segment.entries.len() == segment.entries.capacity() {
             self.place_bytes -= segment.place_bytes();
-            segment.entries.reserve(1, |e| inner(key.hash(e.key())));
+            segment.make_room(&key);
             self.place_bytes += segment.place_bytes();
         }
         segment.entries.insert_unique(inner(hash), entry, |e| inner(key.hash(e.key()))).into_mut()
@@ -155,7 +182,7 @@ impl Table {
         let found = segment.entries.find_entry(inner(hash), |e| e.key() == key).ok()?;
         let (entry, _) = found.remove();
         // Give memory back once a segment is mostly empty; the wide gap keeps it from flapping.
-        if segment.entries.capacity() > 64 && segment.entries.len() * 8 < segment.entries.capacity() {
+        if segment.entries.num_buckets() > 64 && segment.entries.len() * 8 < segment.entries.num_buckets() {
             self.place_bytes -= segment.place_bytes();
             segment.entries.shrink_to(segment.entries.len() * 2, |e| inner(hash_key.hash(e.key())));
             self.place_bytes += segment.place_bytes();
@@ -180,18 +207,23 @@ impl Table {
         let new = self.segments.len() as u32;
         let mut right = Segment::new(prefix << 1 | 1, depth + 1);
         let left = &mut self.segments[index as usize];
+        self.place_bytes -= left.place_bytes();
         (left.prefix, left.depth) = (prefix << 1, depth + 1);
         right.expires_from_ms = left.expires_from_ms;
         let bit = 63 - depth;
         let key = self.key;
-        for entry in left.entries.extract_if(|e| key.hash(e.key()) >> bit & 1 == 1) {
+        // Both halves are made anew: an entry that leaves a table leaves a trace that takes a place.
+        let half = || HashTable::with_capacity(SEGMENT_MAX / 2);
+        right.entries = half();
+        for entry in std::mem::replace(&mut left.entries, half()) {
             let hash = key.hash(entry.key());
-            right.entries.insert_unique(inner(hash), entry, |e| inner(key.hash(e.key())));
+            let side = if hash >> bit & 1 == 1 { &mut right.entries } else { &mut left.entries };
+            side.insert_unique(inner(hash), entry, |e| inner(key.hash(e.key())));
         }
+        self.place_bytes += left.place_bytes() + right.place_bytes();
         let span = 1usize << (self.depth - depth - 1);
         let first = (right.prefix as usize) * span;
         self.directory[first..first + span].fill(new);
-        self.place_bytes += right.place_bytes();
         self.segments.push(right);
         self.list_bytes = self.count_lists();
     }
@@ -377,6 +409,33 @@ mod tests {
         }
         assert!(stable.is_subset(&seen), "SCAN gives every key that stays");
         assert_eq!(twice, 0, "and none twice");
+    }
+
+    /// Places a key, however many there are and however long keys have come and gone; 9 bytes each.
+    #[test]
+    fn keeps_few_places_a_key() {
+        let mut table = Table::new(KEY);
+        let check = |table: &Table| {
+            let places: usize = table.segments.iter().map(|s| s.entries.num_buckets()).sum();
+            assert!(places * 10 < table.len() * 23, "{places} places for {} keys", table.len());
+            assert_eq!(table.place_bytes, table.segments.iter().map(Segment::place_bytes).sum::<usize>());
+        };
+        let add = |table: &mut Table, i| {
+            let key = name(i);
+            table.insert(KEY.hash(&key), Entry::short(&key, b""));
+        };
+        for count in [30_000, 40_000, 50_000, 60_000] {
+            (table.len() as u64..count).for_each(|i| add(&mut table, i));
+            check(&table);
+        }
+        for i in 0..400_000 {
+            let key = name(i);
+            assert!(table.remove(KEY.hash(&key), &key).is_some());
+            add(&mut table, i + 60_000);
+            if i % 50_000 == 0 {
+                check(&table);
+            }
+        }
     }
 
     #[test]

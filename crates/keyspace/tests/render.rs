@@ -5,7 +5,7 @@
 use sessile_keyspace::{Effect, Expire, Keyspace, render};
 use sessile_oracle::Oracle;
 use sessile_values::stream::StreamId;
-use sessile_values::{HashKey, Limits, Stream, Value, dump};
+use sessile_values::{HashKey, Limits, Stream, ThinBox, Value, dump};
 
 #[test]
 fn a_whole_stream_is_rendered_as_redis_reads_it() {
@@ -16,7 +16,7 @@ fn a_whole_stream_is_rendered_as_redis_reads_it() {
     stream.set_consumer(b"g", b"c", 70, 60);
     stream.set_pending(b"g", b"c", id, 60, 2);
     let mut payload = Vec::new();
-    dump::encode_exact(&Value::Stream(Box::new(stream)), &mut payload);
+    dump::encode_exact(&Value::Stream(ThinBox::new(stream)), &mut payload);
     let mut keyspace = Keyspace::new(1, HashKey(1, 2));
     let key = keyspace.key(b"s");
     let effect = Effect::Restore { key, payload: &payload, expire: Expire::Never, access: 0 };

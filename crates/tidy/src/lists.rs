@@ -65,6 +65,7 @@ pub const OUTER_PACKAGES: &[&str] = &["tokio", "mio", "rustls", "native", "opens
 /// Places that may hold unsafe code, and for what: files, and folders with a `/` at their end.
 pub const UNSAFE_INVENTORY: &[(&str, &str)] = &[
     ("crates/values/src/bytes.rs", "a byte string in one allocation, one word wide"),
+    ("crates/values/src/thin.rs", "a buffer and a box of eight bytes without alignment"),
     ("crates/keyspace/src/entry.rs", "an entry in one allocation, one word in the table"),
     ("crates/script/src/bridge.rs", "the C API of Lua"),
     ("crates/script/src/bridge/", "the C API of Lua: its allocator, its buffer, loading a script"),
@@ -75,7 +76,7 @@ pub const UNSAFE_INVENTORY: &[(&str, &str)] = &[
 pub const WORDS_ALLOWED: &[(&str, &str, &str)] = &[];
 
 /// Files longer than [`crate::shape::FILE_LINES_MAX`], with the lines that they may have.
-pub const LONG_FILES: &[(&str, usize)] = &[("crates/values/src/listpack.rs", 1051)];
+pub const LONG_FILES: &[(&str, usize)] = &[("crates/values/src/listpack.rs", 1020)];
 
 /// Functions longer than [`crate::shape::FUNCTION_LINES_MAX`], with the lines that they may have.
 pub const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[

@@ -1,7 +1,7 @@
 //! A thin, reference-counted, immutable byte string: one word in a node, one allocation, length inside.
 //!
 //! A member of a sorted set stands in two orders and in separators; sharing it halves the memory. `Rc<[u8]>` would
-//! take two words and sixteen bytes of counts. This is the crate's only module with `unsafe`.
+//! take two words and sixteen bytes of counts.
 //!
 //! Invariants: `ptr` points at a live `Head` followed by exactly `len` initialised bytes, in one allocation made
 //! with `layout(len)`; `refs` counts the `Bytes` that point there; the bytes are never written after construction.

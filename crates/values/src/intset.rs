@@ -6,13 +6,15 @@
 //!
 //! The integers' width grows with the widest one and never shrinks, as in Redis.
 
-use crate::size::allocated;
+use crate::thin::{PREFIX, ThinBytes};
 
 const HEADER: usize = 8;
+/// Where the integers stand in the buffer, which has its own length in front.
+const INTEGERS: usize = PREFIX + HEADER;
 
 /// A sorted set of distinct integers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intset(Vec<u8>);
+#[derive(Clone)]
+pub struct Intset(ThinBytes);
 
 /// Why bytes are no intset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,20 @@ impl std::fmt::Display for BadIntset {
 
 impl std::error::Error for BadIntset {}
 
+impl PartialEq for Intset {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Intset {}
+
+impl std::fmt::Debug for Intset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
 impl Default for Intset {
     fn default() -> Self {
         Self::new()
@@ -46,41 +62,40 @@ impl Default for Intset {
 impl Intset {
     /// An empty intset.
     pub fn new() -> Self {
-        Self(vec![2, 0, 0, 0, 0, 0, 0, 0])
+        Self(ThinBytes::new(&[2, 0, 0, 0, 0, 0, 0, 0]))
     }
 
     /// Takes foreign bytes after checking them. The empty intset is fine here.
-    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, BadIntset> {
-        let [2 | 4 | 8, 0, 0, 0, a, b, c, d, ref integers @ ..] = bytes[..] else {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadIntset> {
+        let [2 | 4 | 8, 0, 0, 0, a, b, c, d, ref integers @ ..] = *bytes else {
             return Err(if bytes.len() < HEADER { BadIntset::Length } else { BadIntset::Width });
         };
         let len = u32::from_le_bytes([a, b, c, d]) as usize;
         if len.checked_mul(bytes[0].into()) != Some(integers.len()) {
             return Err(BadIntset::Length);
         }
-        bytes.shrink_to(allocated(bytes.len()));
-        let set = Self(bytes);
+        let set = Self(ThinBytes::new(bytes));
         if set.iter().is_sorted_by(|a, b| a < b) { Ok(set) } else { Err(BadIntset::Order) }
     }
 
     /// The bytes as Redis has them.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.0.bytes()[PREFIX..]
     }
 
     /// Number of integers.
     pub fn len(&self) -> usize {
-        (self.0.len() - HEADER) / self.width()
+        (self.0.len() - INTEGERS) / self.width()
     }
 
     /// Whether there is no integer.
     pub fn is_empty(&self) -> bool {
-        self.0.len() == HEADER
+        self.0.len() == INTEGERS
     }
 
     /// Memory behind the set.
     pub fn heap_bytes(&self) -> usize {
-        allocated(self.0.capacity())
+        self.0.heap_bytes()
     }
 
     /// The integer number `index` in ascending order.
@@ -90,7 +105,7 @@ impl Intset {
 
     /// All integers, ascending.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = i64> + ExactSizeIterator + Clone + '_ {
-        self.0[HEADER..].chunks_exact(self.width()).map(decode)
+        self.as_bytes()[HEADER..].chunks_exact(self.width()).map(decode)
     }
 
     /// Whether `value` is in the set.
@@ -106,14 +121,7 @@ impl Intset {
             self.widen(width);
         }
         let (len, width) = (self.len(), self.width());
-        let at = HEADER + index * width;
-        let old = self.0.len();
-        if old + width > self.0.capacity() {
-            self.0.reserve_exact(allocated(old + width) - old);
-        }
-        self.0.resize(old + width, 0);
-        self.0.copy_within(at..old, at + width);
-        self.0[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+        self.0.splice(INTEGERS + index * width, 0, width).copy_from_slice(&value.to_le_bytes()[..width]);
         self.set_len(len + 1);
         true
     }
@@ -122,12 +130,7 @@ impl Intset {
     pub fn remove(&mut self, value: i64) -> bool {
         let Ok(index) = self.search(value) else { return false };
         let (len, width) = (self.len(), self.width());
-        let at = HEADER + index * width;
-        self.0.drain(at..at + width);
-        let tight = allocated(self.0.len());
-        if tight < self.0.capacity() {
-            self.0.shrink_to(tight);
-        }
+        self.0.splice(INTEGERS + index * width, width, 0);
         self.set_len(len - 1);
         true
     }
@@ -152,27 +155,27 @@ impl Intset {
     }
 
     fn widen(&mut self, width: usize) {
-        let mut wide = Vec::with_capacity(allocated(HEADER + (self.len() + 1) * width));
+        let mut wide = Vec::with_capacity(HEADER + self.len() * width);
         wide.extend_from_slice(&[width as u8, 0, 0, 0]);
-        wide.extend_from_slice(&self.0[4..HEADER]);
+        wide.extend_from_slice(&self.as_bytes()[4..HEADER]);
         for value in self.iter() {
             wide.extend_from_slice(&value.to_le_bytes()[..width]);
         }
-        self.0 = wide;
+        self.0 = ThinBytes::new(&wide);
     }
 
     fn width(&self) -> usize {
-        self.0[0].into()
+        self.as_bytes()[0].into()
     }
 
     fn value(&self, index: usize) -> i64 {
         let width = self.width();
-        decode(&self.0[HEADER + index * width..][..width])
+        decode(&self.as_bytes()[HEADER + index * width..][..width])
     }
 
     fn set_len(&mut self, len: usize) {
         let len = u32::try_from(len).expect("an intset ends at set-max-intset-entries");
-        self.0[4..HEADER].copy_from_slice(&len.to_le_bytes());
+        self.0.write(PREFIX + 4, &len.to_le_bytes());
     }
 }
 
@@ -247,7 +250,7 @@ mod tests {
                 }
                 assert!(ours.iter().eq(model.iter().copied()), "seed {seed} step {step}");
                 assert_eq!((ours.len(), ours.contains(value)), (model.len(), model.contains(&value)));
-                assert_eq!(Intset::from_bytes(ours.as_bytes().to_vec()).as_ref(), Ok(&ours));
+                assert_eq!(Intset::from_bytes(ours.as_bytes()).as_ref(), Ok(&ours));
                 if step % 10 == 0 && !model.is_empty() {
                     assert_eq!(ours.as_bytes(), real_bytes(&mut server), "seed {seed} step {step}");
                 }
@@ -261,7 +264,7 @@ mod tests {
         let check = |at: usize, byte: u8, expected: Result<(), BadIntset>| {
             let mut bytes = good.as_bytes().to_vec();
             bytes[at] = byte;
-            assert_eq!(Intset::from_bytes(bytes).map(|_| ()), expected, "byte {at}");
+            assert_eq!(Intset::from_bytes(&bytes).map(|_| ()), expected, "byte {at}");
         };
         check(0, 4, Ok(()));
         check(0, 3, Err(BadIntset::Width));
@@ -271,9 +274,9 @@ mod tests {
         check(7, 0xFF, Err(BadIntset::Length));
         check(11, 0x7F, Err(BadIntset::Order));
         for len in 0..good.as_bytes().len() {
-            assert!(Intset::from_bytes(good.as_bytes()[..len].to_vec()).is_err(), "{len} bytes");
+            assert!(Intset::from_bytes(&good.as_bytes()[..len]).is_err(), "{len} bytes");
         }
         let twice = vec![2, 0, 0, 0, 2, 0, 0, 0, 7, 0, 7, 0];
-        assert_eq!(Intset::from_bytes(twice), Err(BadIntset::Order));
+        assert_eq!(Intset::from_bytes(&twice), Err(BadIntset::Order));
     }
 }

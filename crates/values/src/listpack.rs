@@ -11,7 +11,7 @@
 //! [`Pos`] is good until the next change of the listpack that it came from.
 
 use crate::digits::{I64_TEXT_MAX, format_i64, i64_text_len, parse_i64};
-use crate::size::allocated;
+use crate::thin::{PREFIX, ThinBytes};
 
 const HEADER: usize = 6;
 const END: u8 = 0xFF;
@@ -22,7 +22,7 @@ const BACKLEN_MAX: usize = 5;
 
 /// A sequence of byte strings and integers.
 #[derive(Clone)]
-pub struct Listpack(Vec<u8>);
+pub struct Listpack(ThinBytes);
 
 /// Where an element stands: the offset of its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Default for Listpack {
 
 impl PartialEq for Listpack {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -148,19 +148,18 @@ impl std::fmt::Debug for Listpack {
 impl Listpack {
     /// An empty listpack.
     pub fn new() -> Self {
-        Self(vec![HEADER as u8 + 1, 0, 0, 0, 0, 0, END])
+        Self(ThinBytes::new(&[0, 0, END]))
     }
 
     /// Takes foreign bytes after checking every entry.
-    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, BadListpack> {
-        validate(&bytes)?;
-        bytes.shrink_to(allocated(bytes.len()));
-        Ok(Self(bytes))
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadListpack> {
+        validate(bytes)?;
+        Ok(Self(ThinBytes::new(&bytes[PREFIX..])))
     }
 
     /// The bytes as Redis has them.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.bytes()
     }
 
     /// Number of elements; O(n) from 65535 elements on.
@@ -183,17 +182,17 @@ impl Listpack {
 
     /// Memory behind the listpack.
     pub fn heap_bytes(&self) -> usize {
-        allocated(self.0.capacity())
+        self.0.heap_bytes()
     }
 
     /// All elements in order.
     pub fn iter(&self) -> Iter<'_> {
-        Iter { bytes: &self.0, front: HEADER, back: self.end() }
+        Iter { bytes: self.as_bytes(), front: HEADER, back: self.end() }
     }
 
     /// The elements from `pos` on.
     pub fn iter_from(&self, pos: Pos) -> Iter<'_> {
-        Iter { bytes: &self.0, front: pos.offset(), back: self.end() }
+        Iter { bytes: self.as_bytes(), front: pos.offset(), back: self.end() }
     }
 
     /// The first element's position.
@@ -203,7 +202,7 @@ impl Listpack {
 
     /// The last element's position.
     pub fn last(&self) -> Option<Pos> {
-        (!self.is_empty()).then(|| Pos::new(entry_before(&self.0, self.end())))
+        (!self.is_empty()).then(|| Pos::new(entry_before(self.as_bytes(), self.end())))
     }
 
     /// The position of element number `index`, reached from the nearer end.
@@ -216,12 +215,12 @@ impl Listpack {
         if index <= len / 2 {
             offset = HEADER;
             for _ in 0..index {
-                offset = entry_after(&self.0, offset);
+                offset = entry_after(self.as_bytes(), offset);
             }
         } else {
             offset = self.end();
             for _ in index..len {
-                offset = entry_before(&self.0, offset);
+                offset = entry_before(self.as_bytes(), offset);
             }
         }
         Some(Pos::new(offset))
@@ -234,17 +233,17 @@ impl Listpack {
 
     /// The element at `pos`.
     pub fn at(&self, pos: Pos) -> Item<'_> {
-        read_item(&self.0, pos.offset()).0
+        read_item(self.as_bytes(), pos.offset()).0
     }
 
     /// The element after `pos`.
     pub fn next(&self, pos: Pos) -> Option<Pos> {
-        self.pos(entry_after(&self.0, pos.offset()))
+        self.pos(entry_after(self.as_bytes(), pos.offset()))
     }
 
     /// The element before `pos`.
     pub fn prev(&self, pos: Pos) -> Option<Pos> {
-        (pos.offset() > HEADER).then(|| Pos::new(entry_before(&self.0, pos.offset())))
+        (pos.offset() > HEADER).then(|| Pos::new(entry_before(self.as_bytes(), pos.offset())))
     }
 
     /// The first element equal to `needle`, comparing one and then passing over `skip`.
@@ -254,8 +253,8 @@ impl Listpack {
 
     /// As [`Listpack::find`], from `start` on.
     pub fn find_from(&self, start: Pos, needle: &[u8], skip: usize) -> Option<Pos> {
-        let bytes = &self.0[..];
-        let end = self.end();
+        let bytes = self.as_bytes();
+        let end = bytes.len() - 1;
         let mut offset = start.offset();
         // Read at the first integer met, since most needles are never compared with one.
         let mut needle_int = None;
@@ -280,7 +279,8 @@ impl Listpack {
     }
 
     fn stored_count(&self) -> u16 {
-        u16::from_le_bytes([self.0[4], self.0[5]])
+        let bytes = self.as_bytes();
+        u16::from_le_bytes([bytes[4], bytes[5]])
     }
 
     /// Offset of the terminator.
@@ -322,7 +322,7 @@ impl Listpack {
 
     /// Puts an element after `pos` and returns its position.
     pub fn insert_after(&mut self, pos: Pos, text: &[u8]) -> Pos {
-        let offset = entry_after(&self.0, pos.offset());
+        let offset = entry_after(self.as_bytes(), pos.offset());
         self.put(offset, 0, &Entry::new(text));
         self.add_count(1);
         Pos::new(offset)
@@ -331,13 +331,13 @@ impl Listpack {
     /// Replaces the element at `pos`, which stays good.
     pub fn replace(&mut self, pos: Pos, text: &[u8]) {
         let offset = pos.offset();
-        self.put(offset, entry_after(&self.0, offset) - offset, &Entry::new(text));
+        self.put(offset, entry_after(self.as_bytes(), offset) - offset, &Entry::new(text));
     }
 
     /// Replaces the element at `pos` with an integer; `pos` stays good.
     pub fn replace_int(&mut self, pos: Pos, value: i64) {
         let offset = pos.offset();
-        self.put(offset, entry_after(&self.0, offset) - offset, &Entry::int(value));
+        self.put(offset, entry_after(self.as_bytes(), offset) - offset, &Entry::int(value));
     }
 
     /// Removes the element at `pos`; returns the position of the one that followed.
@@ -351,11 +351,11 @@ impl Listpack {
         let start = pos.offset();
         let (mut stop, mut removed) = (start, 0);
         while removed < count && stop < self.end() {
-            stop = entry_after(&self.0, stop);
+            stop = entry_after(self.as_bytes(), stop);
             removed += 1;
         }
         let left = self.stored_count();
-        self.resize(start, stop - start, 0);
+        self.0.splice(start, stop - start, 0);
         if left != UNKNOWN_COUNT {
             self.set_count(usize::from(left) - removed);
         }
@@ -364,11 +364,9 @@ impl Listpack {
 
     /// Appends all elements of `other`.
     pub fn append_listpack(&mut self, other: &Self) {
-        let entries = &other.0[HEADER..other.end()];
-        let at = self.end();
+        let entries = &other.as_bytes()[HEADER..other.end()];
         let count = self.len() + other.len();
-        self.resize(at, 0, entries.len());
-        self.0[at..at + entries.len()].copy_from_slice(entries);
+        self.0.splice(self.end(), 0, entries.len()).copy_from_slice(entries);
         self.set_count(count);
     }
 
@@ -378,10 +376,9 @@ impl Listpack {
         let Some(pos) = self.seek(index) else { return Self::new() };
         let (start, end) = (pos.offset(), self.end());
         let mut other = Self::new();
-        other.resize(HEADER, 0, end - start);
-        other.0[HEADER..HEADER + end - start].copy_from_slice(&self.0[start..end]);
+        other.0.splice(HEADER, 0, end - start).copy_from_slice(&self.as_bytes()[start..end]);
         other.set_count(len - index);
-        self.resize(start, end - start, 0);
+        self.0.splice(start, end - start, 0);
         self.set_count(index);
         other
     }
@@ -390,33 +387,10 @@ impl Listpack {
     fn put(&mut self, at: usize, old: usize, entry: &Entry<'_>) {
         let size = entry.size();
         let (backlen, backlen_len) = encode_backlen(size);
-        self.resize(at, old, size + backlen_len);
-        let room = &mut self.0[at..at + size + backlen_len];
+        let room = self.0.splice(at, old, size + backlen_len);
         room[..entry.head_len].copy_from_slice(&entry.head[..entry.head_len]);
         room[entry.head_len..size].copy_from_slice(entry.body);
         room[size..].copy_from_slice(&backlen[..backlen_len]);
-    }
-
-    /// Gives the `old` bytes at `at` room for `new` bytes, whose content is then unspecified, and corrects the length.
-    fn resize(&mut self, at: usize, old: usize, new: usize) {
-        let len = self.0.len();
-        let total = len - old + new;
-        let stored = u32::try_from(total).expect("callers keep listpacks far below 4 GiB");
-        if total > self.0.capacity() {
-            // The allocator hands out this much anyway: growth is tight, and most appends move nothing.
-            self.0.reserve_exact(allocated(total) - len);
-        }
-        if new > old {
-            self.0.resize(total, 0);
-        }
-        self.0.copy_within(at + old..len, at + new);
-        if new < old {
-            self.0.truncate(total);
-            if allocated(total) < self.0.capacity() {
-                self.0.shrink_to(allocated(total));
-            }
-        }
-        self.0[..4].copy_from_slice(&stored.to_le_bytes());
     }
 
     fn add_count(&mut self, added: usize) {
@@ -428,7 +402,7 @@ impl Listpack {
 
     fn set_count(&mut self, count: usize) {
         let count = u16::try_from(count).unwrap_or(UNKNOWN_COUNT);
-        self.0[4..HEADER].copy_from_slice(&count.to_le_bytes());
+        self.0.write(PREFIX, &count.to_le_bytes());
     }
 }
 
@@ -1007,7 +981,7 @@ mod tests {
                 let len = bytes.len() as u32;
                 bytes[..4].copy_from_slice(&len.to_le_bytes());
             }
-            let Ok(mut pack) = Listpack::from_bytes(bytes) else { continue };
+            let Ok(mut pack) = Listpack::from_bytes(&bytes) else { continue };
             let mut model: Vec<Vec<u8>> = pack.iter().map(|item| item.to_vec()).collect();
             for step in 0..10 {
                 check(&pack, &model, &format!("seed {seed} step {step}"));
@@ -1019,7 +993,7 @@ mod tests {
     #[test]
     fn damage_is_named() {
         let check = |bytes: &[u8], expected: BadListpack| {
-            assert_eq!(Listpack::from_bytes(bytes.to_vec()), Err(expected), "{bytes:?}");
+            assert_eq!(Listpack::from_bytes(bytes), Err(expected), "{bytes:?}");
         };
         check(&[], BadListpack::Length);
         check(&[7, 0, 0, 0, 0, 0], BadListpack::Length);

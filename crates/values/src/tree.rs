@@ -14,6 +14,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use crate::size::allocated;
+use crate::thin::ThinBox;
 
 /// Most items in a leaf, and most children in an inner node.
 pub const FANOUT: usize = 32;
@@ -46,9 +47,9 @@ pub trait Item: Clone {
 }
 
 /// A counted, copy-on-write B+ tree.
-/// One word wide, so that small values, which have no tree, are small too.
+/// One pointer, so that small values, which have no tree, are small too.
 #[derive(Clone)]
-pub struct Tree<T: Item>(Box<Head<T>>);
+pub struct Tree<T: Item>(ThinBox<Head<T>>);
 
 #[derive(Clone)]
 struct Head<T: Item> {
@@ -94,7 +95,7 @@ impl Path {
 impl<T: Item> Default for Tree<T> {
     fn default() -> Self {
         let root = Rc::new(Node::Leaf(Vec::new()));
-        Self(Box::new(Head { root, items: 0, weight: 0, item_bytes: 0, nodes: 1 }))
+        Self(ThinBox::new(Head { root, items: 0, weight: 0, item_bytes: 0, nodes: 1 }))
     }
 }
 
@@ -323,14 +324,15 @@ impl<T: Item> Tree<T> {
         self.0.items += 1;
         self.0.weight += item.weight();
         self.0.item_bytes += item.heap_bytes();
-        let root = Rc::make_mut(&mut self.0.root);
-        let Some(right) = root.insert(path.steps(), item, &mut self.0.nodes) else { return };
+        let head = &mut *self.0;
+        let root = Rc::make_mut(&mut head.root);
+        let Some(right) = root.insert(path.steps(), item, &mut head.nodes) else { return };
         let right = Child::of(right);
         let left = std::mem::replace(root, Node::Inner(Vec::with_capacity(FANOUT)));
         if let Node::Inner(children) = root {
             children.extend([Child::of(left), right]);
         }
-        self.0.nodes += 1;
+        head.nodes += 1;
     }
 
     /// Removes the item at `path`.
@@ -338,24 +340,25 @@ impl<T: Item> Tree<T> {
     /// # Panics
     /// If the path stands on no item.
     pub fn remove_at(&mut self, path: Path) -> T {
-        let item = Rc::make_mut(&mut self.0.root).remove(path.steps(), &mut self.0.nodes);
-        self.0.items -= 1;
-        self.0.weight -= item.weight();
-        self.0.item_bytes -= item.heap_bytes();
+        let head = &mut *self.0;
+        let item = Rc::make_mut(&mut head.root).remove(path.steps(), &mut head.nodes);
+        head.items -= 1;
+        head.weight -= item.weight();
+        head.item_bytes -= item.heap_bytes();
         loop {
-            let only = match &*self.0.root {
+            let only = match &*head.root {
                 Node::Inner(children) if children.len() == 1 => Rc::clone(&children[0].node),
                 _ => break,
             };
-            self.0.root = only;
-            self.0.nodes -= 1;
+            head.root = only;
+            head.nodes -= 1;
         }
         item
     }
 
     /// Takes the tree apart a few nodes at a time, so that freeing a large value never stalls.
     pub fn dismantle(self) -> Dismantle<T> {
-        Dismantle { stack: vec![self.0.root] }
+        Dismantle { stack: vec![self.0.into_inner().root] }
     }
 }
 

@@ -4,6 +4,7 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
+use crate::thin::ThinBox;
 use crate::{Hash, List, Set, Stream, Text, Zset};
 
 /// The seed of the table's hash. It is journaled, so positions in hash order survive a restart and a fail-over.
@@ -80,12 +81,11 @@ pub enum Value {
     /// A sorted set.
     Zset(Zset),
     /// A stream.
-    Stream(Box<Stream>),
+    Stream(ThinBox<Stream>),
 }
 
-/// Every small collection pays for this: it is a listpack wide.
-const _: () =
-    assert!(size_of::<Value>() <= 32, "a value's box is of the smallest class that holds a listpack");
+/// Every small collection pays for this.
+const _: () = assert!(size_of::<Value>() == 10, "a pointer, the form's tag and the type's tag");
 
 impl Value {
     /// The names that TYPE gives, in the order of [`Value::type_number`].
@@ -120,10 +120,9 @@ impl Value {
         }
     }
 
-    /// Memory behind the value, as the allocator counts it, the value's own box included.
+    /// Memory behind the value, as the allocator counts it.
     pub fn heap_bytes(&self) -> usize {
-        let own = crate::size::allocated(size_of::<Value>());
-        own + match self {
+        match self {
             Value::Text(text) => text.heap_bytes(),
             Value::List(list) => list.heap_bytes(),
             Value::Set(set) => set.heap_bytes(),
@@ -152,7 +151,7 @@ impl Value {
             Value::Set(set) => set.dismantle(),
             Value::Hash(hash) => hash.dismantle(),
             Value::Zset(zset) => zset.dismantle(),
-            Value::Stream(stream) => stream.dismantle(),
+            Value::Stream(stream) => stream.into_inner().dismantle(),
         }
     }
 }

@@ -7,6 +7,8 @@ use crate::bytes::Bytes;
 use crate::digits;
 use crate::hash::scan_by_hash;
 use crate::listpack::{Item as PackedItem, Listpack};
+use crate::size::allocated;
+use crate::thin::ThinBox;
 use crate::tree::{Item, Tree};
 use crate::value::{HashKey, Limits};
 
@@ -17,7 +19,13 @@ pub struct Zset(Form);
 #[derive(Clone)]
 enum Form {
     Packed(Listpack),
-    Trees { by_score: Tree<Ranked>, by_member: Tree<Scored> },
+    Trees(ThinBox<Trees>),
+}
+
+#[derive(Clone)]
+struct Trees {
+    by_score: Tree<Ranked>,
+    by_member: Tree<Scored>,
 }
 
 /// A score as a key: never NaN, and -0 equals 0.
@@ -138,7 +146,7 @@ impl Zset {
     pub fn as_listpack(&self) -> Option<&Listpack> {
         match &self.0 {
             Form::Packed(packed) => Some(packed),
-            Form::Trees { .. } => None,
+            Form::Trees(_) => None,
         }
     }
 
@@ -146,7 +154,7 @@ impl Zset {
     pub fn len(&self) -> usize {
         match &self.0 {
             Form::Packed(packed) => packed.len() / 2,
-            Form::Trees { by_score, .. } => by_score.len(),
+            Form::Trees(trees) => trees.by_score.len(),
         }
     }
 
@@ -159,7 +167,7 @@ impl Zset {
     pub fn encoding(&self) -> &'static str {
         match &self.0 {
             Form::Packed(_) => "listpack",
-            Form::Trees { .. } => "skiplist",
+            Form::Trees(_) => "skiplist",
         }
     }
 
@@ -167,7 +175,9 @@ impl Zset {
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
             Form::Packed(packed) => packed.heap_bytes(),
-            Form::Trees { by_score, by_member } => by_score.heap_bytes() + by_member.heap_bytes(),
+            Form::Trees(trees) => {
+                allocated(size_of::<Trees>()) + trees.by_score.heap_bytes() + trees.by_member.heap_bytes()
+            }
         }
     }
 
@@ -178,7 +188,7 @@ impl Zset {
                 let at = packed.next(packed.find(member, 1)?).expect("members have scores");
                 Some(packed_score(packed.at(at)))
             }
-            Form::Trees { by_member, .. } => by_member.get((key.hash(member), member)).map(|m| m.score),
+            Form::Trees(trees) => trees.by_member.get((key.hash(member), member)).map(|m| m.score),
         }
     }
 
@@ -196,9 +206,8 @@ impl Zset {
             }
             self.make_trees(key);
         }
-        let Form::Trees { by_score, by_member } = &mut self.0 else {
-            unreachable!("turned into trees above")
-        };
+        let Form::Trees(trees) = &mut self.0 else { unreachable!("turned into trees above") };
+        let Trees { by_score, by_member } = &mut **trees;
         let hash = key.hash(member);
         match by_member.find((hash, member)) {
             Ok(path) => {
@@ -226,9 +235,9 @@ impl Zset {
                 packed.remove_range(at, 2);
                 Some(score)
             }
-            Form::Trees { by_score, by_member } => {
-                let old = by_member.remove((key.hash(member), member))?;
-                by_score.remove((Score(old.score), member));
+            Form::Trees(trees) => {
+                let old = trees.by_member.remove((key.hash(member), member))?;
+                trees.by_score.remove((Score(old.score), member));
                 Some(old.score)
             }
         }
@@ -236,7 +245,7 @@ impl Zset {
 
     /// Takes the form of trees even when small.
     pub fn make_trees(&mut self, key: &HashKey) {
-        if matches!(self.0, Form::Trees { .. }) {
+        if matches!(self.0, Form::Trees(_)) {
             return;
         }
         let (mut by_score, mut by_member) = (Tree::new(), Tree::new());
@@ -245,7 +254,7 @@ impl Zset {
             by_member.insert(Scored { hash: key.hash(member), name: name.clone(), score });
             by_score.insert(Ranked { score: Score(score), name });
         });
-        self.0 = Form::Trees { by_score, by_member };
+        self.0 = Form::Trees(ThinBox::new(Trees { by_score, by_member }));
     }
 
     /// Number of members before the first for which `below(score, member)` is false; `below` must be true for a
@@ -261,7 +270,7 @@ impl Zset {
                 });
                 count
             }
-            Form::Trees { by_score, .. } => by_score.partition(|item| below(item.score.0, &item.name)),
+            Form::Trees(trees) => trees.by_score.partition(|item| below(item.score.0, &item.name)),
         }
     }
 
@@ -278,7 +287,7 @@ impl Zset {
                 });
                 Some((rank, score))
             }
-            Form::Trees { by_score, .. } => Some((by_score.rank((Score(score), member)), score)),
+            Form::Trees(trees) => Some((trees.by_score.rank((Score(score), member)), score)),
         }
     }
 
@@ -293,8 +302,8 @@ impl Zset {
                     }
                 }
             }
-            Form::Trees { by_score, .. } => {
-                let _ = by_score.iter_from(start).all(|item| f(item.score.0, &item.name));
+            Form::Trees(trees) => {
+                let _ = trees.by_score.iter_from(start).all(|item| f(item.score.0, &item.name));
             }
         }
     }
@@ -310,8 +319,8 @@ impl Zset {
                     }
                 }
             }
-            Form::Trees { by_score, .. } => {
-                let _ = by_score.iter_back(start).all(|item| f(item.score.0, &item.name));
+            Form::Trees(trees) => {
+                let _ = trees.by_score.iter_back(start).all(|item| f(item.score.0, &item.name));
             }
         }
     }
@@ -324,7 +333,7 @@ impl Zset {
                 let score = packed_score(packed.at(packed.next(at).expect("members have scores")));
                 Some(f(score, packed.at(at).as_slice(&mut [0; 21])))
             }
-            Form::Trees { by_score, .. } => by_score.nth(index).map(|item| f(item.score.0, &item.name)),
+            Form::Trees(trees) => trees.by_score.nth(index).map(|item| f(item.score.0, &item.name)),
         }
     }
 
@@ -343,15 +352,16 @@ impl Zset {
                 self.each(f);
                 0
             }
-            Form::Trees { by_member, .. } => {
-                scan_by_hash(by_member, cursor, count, |m| m.hash, |m| f(m.score, &m.name))
+            Form::Trees(trees) => {
+                scan_by_hash(&trees.by_member, cursor, count, |m| m.hash, |m| f(m.score, &m.name))
             }
         }
     }
 
     /// See [`crate::Value::dismantle`].
     pub fn dismantle(self) -> Option<Box<dyn FnMut(usize) -> bool>> {
-        let Form::Trees { by_score, by_member } = self.0 else { return None };
+        let Form::Trees(trees) = self.0 else { return None };
+        let Trees { by_score, by_member } = trees.into_inner();
         let (mut first, mut second) = (by_score.dismantle(), by_member.dismantle());
         Some(Box::new(move |nodes| first.free(nodes) || second.free(nodes)))
     }

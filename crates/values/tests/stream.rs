@@ -214,7 +214,7 @@ fn is_what_the_model_is() {
 fn rebuilt(stream: &Stream) -> Stream {
     let mut other = Stream::default();
     for (id, pack) in stream.nodes() {
-        let pack = Listpack::from_bytes(pack.as_bytes().to_vec()).expect("a listpack of a stream");
+        let pack = Listpack::from_bytes(pack.as_bytes()).expect("a listpack of a stream");
         other.push_node(id, pack).expect("a node of a stream");
     }
     other.set_counters(stream.last_id(), stream.added(), stream.max_deleted());
@@ -247,7 +247,7 @@ fn foreign_nodes_are_checked() {
         for value in 0..=255 {
             let mut bytes = pack.as_bytes().to_vec();
             bytes[at] = value;
-            let Ok(pack) = Listpack::from_bytes(bytes) else { continue };
+            let Ok(pack) = Listpack::from_bytes(&bytes) else { continue };
             let mut other = Stream::default();
             match other.push_node(id, pack) {
                 Err(_) => refused += 1,

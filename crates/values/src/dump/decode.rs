@@ -7,6 +7,7 @@ use super::{BadPayload, Loaded, NODE_PACKED, NODE_PLAIN, kind};
 use crate::digits;
 use crate::intset::Intset;
 use crate::listpack::{Item, Listpack};
+use crate::thin::ThinBox;
 use crate::value::{HashKey, Limits, Value};
 use crate::{Hash, List, Set, Zset};
 
@@ -52,7 +53,7 @@ pub fn decode_prefix(bytes: &[u8], key: &HashKey, limits: &Limits) -> Result<(Lo
         kind::ZSET | kind::ZSET_2 => Value::Zset(reader.zset(number)?),
         kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => Value::Zset(reader.packed_zset(number)?),
         kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
-            Value::Stream(Box::new(reader.source.stream(number)?))
+            Value::Stream(ThinBox::new(reader.source.stream(number)?))
         }
         6 | 7 => return Err(BadPayload::Module),
         unknown => return Err(BadPayload::Kind(unknown)),
@@ -105,7 +106,7 @@ impl Reader<'_, '_> {
     }
 
     fn intset(&mut self) -> Result<Set, BadPayload> {
-        let ints = Intset::from_bytes(self.source.string()?).map_err(BadPayload::Intset)?;
+        let ints = Intset::from_bytes(&self.source.string()?).map_err(BadPayload::Intset)?;
         if ints.len() <= self.limits.set_intset_entries {
             return Ok(Set::from_intset(ints));
         }

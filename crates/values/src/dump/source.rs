@@ -84,7 +84,7 @@ impl<'a> Source<'a> {
     }
 
     pub(super) fn listpack(&mut self) -> Result<Listpack, BadPayload> {
-        Listpack::from_bytes(self.string()?).map_err(BadPayload::Listpack)
+        Listpack::from_bytes(&self.string()?).map_err(BadPayload::Listpack)
     }
 
     /// An id of 16 bytes.
