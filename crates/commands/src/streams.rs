@@ -5,6 +5,7 @@ use sessile_command::{
     Reply, Run, StreamIds, WriteCx, is,
 };
 use sessile_values::Stream;
+use sessile_values::digits::{I64_TEXT_MAX, format_u64};
 use sessile_values::stream::{Entry, Keep, StreamId};
 
 /// An argument is no id.
@@ -155,12 +156,16 @@ pub(crate) fn end_arg(text: &[u8]) -> Result<StreamId, Error> {
 
 /// An id as clients write it.
 pub(crate) fn write_id(out: &mut Reply<'_>, id: StreamId) {
-    use std::io::Write;
-    let mut text = [0; 41];
-    let mut rest = &mut text[..];
-    write!(rest, "{id}").expect("two numbers of twenty digits fit");
-    let left = rest.len();
-    out.bulk(&text[..text.len() - left]);
+    let mut text = [0; 2 * I64_TEXT_MAX + 1];
+    let mut len = 0;
+    let mut put = |part: &[u8]| {
+        text[len..len + part.len()].copy_from_slice(part);
+        len += part.len();
+    };
+    put(format_u64(id.ms, &mut [0; I64_TEXT_MAX]));
+    put(b"-");
+    put(format_u64(id.seq, &mut [0; I64_TEXT_MAX]));
+    out.bulk(&text[..len]);
 }
 
 /// An entry: its id, and a flat array of names and values.

@@ -125,7 +125,7 @@ impl Engine {
                         parser.reset();
                         return used;
                     }
-                    self.prefetch_next(conn, &input[used + len..]);
+                    self.prefetch_next(conn, args.get(1), &input[used + len..]);
                     if !args.is_empty() {
                         self.request(conn, args);
                     }
@@ -149,11 +149,12 @@ impl Engine {
 
     /// Has the processor fetch the entry that the next request of a pipeline is likely to look up, while this one runs.
     /// Clients mostly send the same command again, so the last one tells whether a key stands where it is looked for.
-    fn prefetch_next(&self, conn: ConnId, rest: &[u8]) {
+    fn prefetch_next(&self, conn: ConnId, this: Option<&[u8]>, rest: &[u8]) {
         let Some(session) = self.session(conn).filter(|_| !rest.is_empty()) else { return };
         let begins_with_key = |entry: &Entry| matches!(entry.command.keys, Keys::Range { first: 1, .. });
         if session.last_command.is_some_and(begins_with_key)
             && let Some(key) = peek_key(rest).filter(|key| key.len() <= PREFETCHED_KEY_BYTES)
+            && Some(key) != this
         {
             self.keyspace.prefetch(session.db, key);
         }

@@ -121,12 +121,15 @@ impl Keyspace {
                 if !pairs.len().is_multiple_of(2) {
                     return Err(BadEffect::Mismatch("a field of a stream's entry without a value"));
                 }
-                if let Some(Content::Value(Value::Stream(stream))) = self.entry(db, key).map(Entry::content)
-                    && id <= stream.last_id()
-                {
+                let mut is_newest = false;
+                let append = |stream: &mut Stream| {
+                    is_newest = stream.append(&limits, id, pairs.len() / 2, pairs.iter());
+                };
+                let applied = self.stream(db, key, append)?;
+                if !is_newest {
                     return Err(BadEffect::Mismatch("an entry of a stream before its last"));
                 }
-                self.stream(db, key, |stream| stream.append(&limits, id, pairs.len() / 2, pairs.iter()))
+                Ok(applied)
             }
             Effect::StreamDelete { key, ids } => self.stream(db, key, |stream| {
                 for id in ids.iter() {

@@ -85,7 +85,7 @@ impl<'a> Items<'a> {
     }
 
     /// The byte strings in order.
-    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         let (slices, mut reader): (&'a [&'a [u8]], Reader<'a>) = match *self {
             Items::Slices(slices) => (slices, Reader::new(&[])),
             Items::Encoded { bytes, .. } => (&[], Reader::new(bytes)),

@@ -79,18 +79,28 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Writes `value` into the end of `scratch` and returns its text.
-pub fn format_i64(value: i64, scratch: &mut [u8; I64_TEXT_MAX]) -> &[u8] {
-    let mut rest = value.unsigned_abs();
+/// Writes the digits of `rest` into the end of `scratch`; where they start.
+fn put_digits(mut rest: u64, scratch: &mut [u8; I64_TEXT_MAX]) -> usize {
     let mut start = scratch.len();
     loop {
         start -= 1;
         scratch[start] = b'0' + (rest % 10) as u8;
         rest /= 10;
         if rest == 0 {
-            break;
+            return start;
         }
     }
+}
+
+/// Writes `value` into the end of `scratch` and returns its text.
+pub fn format_u64(value: u64, scratch: &mut [u8; I64_TEXT_MAX]) -> &[u8] {
+    let start = put_digits(value, scratch);
+    &scratch[start..]
+}
+
+/// As [`format_u64`], with a sign where there is one.
+pub fn format_i64(value: i64, scratch: &mut [u8; I64_TEXT_MAX]) -> &[u8] {
+    let mut start = put_digits(value.unsigned_abs(), scratch);
     if value < 0 {
         start -= 1;
         scratch[start] = b'-';

@@ -235,18 +235,19 @@ impl Stream {
 
 /// Changing.
 impl Stream {
-    /// Adds an entry at the end; `items` are `pair_count` names and values, alternating. The caller vouches that `id`
-    /// is above the last.
+    /// Adds an entry at the end; `items` are `pair_count` names and values, alternating. False, and nothing
+    /// done, if `id` is not above the last.
     pub fn append<'a>(
         &mut self,
         limits: &Limits,
         id: StreamId,
         pair_count: usize,
-        items: impl Iterator<Item = &'a [u8]>,
-    ) {
-        let items: Vec<&[u8]> = items.collect();
-        let bytes = items.iter().map(|item| item.len()).sum();
-        let items = items.iter().copied();
+        items: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> bool {
+        if id <= self.last {
+            return false;
+        }
+        let bytes = items.clone().map(<[u8]>::len).sum();
         if self.nodes.last().is_none_or(|node| !node.has_room(limits, bytes)) {
             let mut node = Node::new(id, items.clone().step_by(2));
             node.push(id, pair_count, items);
@@ -260,6 +261,7 @@ impl Stream {
         if self.len() == 1 {
             self.first = id;
         }
+        true
     }
 
     /// Deletes the entry with this id; false if there is none.
