@@ -22,6 +22,7 @@ numbers before it are Redis' median → Sessile's. A floor is what the median ha
 Unpipelined, `redis-benchmark` and the kernel's socket calls are most of the cost, so the processor time of the server is
 the number to compare; it counts all threads. *Busy* is the share of its core that the server used: where it is far
 below 100 %, the rate is the client's or the disk's. A machine shared with others is noisy: take direction and size.
+Misses are explained in [BENCHMARKS_MISSES.md](BENCHMARKS_MISSES.md).
 
 """
 

@@ -539,6 +539,11 @@ impl Engine {
         Some(conn)
     }
 
+    /// How many connections have replies that wait for the journal.
+    pub fn gated_clients(&self) -> usize {
+        self.gated.len()
+    }
+
     /// Whether [`Self::next_ready`] has one.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()

@@ -97,13 +97,16 @@ pub struct Batch {
     pub time_ms: u64,
     /// How soon it must be durable.
     pub sync: SyncPolicy,
+    /// How many clients wait for it, or for what came before. Syncs keep a distance only where several do: one that waits
+    /// for its own pipeline has nothing to gain from it.
+    pub waiting: usize,
 }
 
 impl Batch {
-    /// A batch that some reply waits for ([`SyncPolicy::Always`]).
+    /// A batch that one client waits for ([`SyncPolicy::Always`]).
     #[must_use]
     pub fn new(bytes: Vec<u8>, last_lsn: u64, time_ms: u64) -> Self {
-        Self { bytes, last_lsn, time_ms, sync: SyncPolicy::Always }
+        Self { bytes, last_lsn, time_ms, sync: SyncPolicy::Always, waiting: 1 }
     }
 }
 

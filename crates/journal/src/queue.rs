@@ -14,8 +14,8 @@ pub(crate) const RELAXED_STALL_AFTER: Duration = Duration::from_secs(1);
 const LAX_SYNC_AFTER: Duration = Duration::from_secs(30);
 /// After this long without work an empty record says what is durable.
 const IDLE_AFTER: Duration = Duration::from_millis(200);
-/// A batch that held this many transactions makes the next sync keep its distance.
-const PACE_FROM_TRANSACTIONS: u64 = 4;
+/// A sync that this many clients waited for makes the next one keep its distance.
+const PACE_FROM_CLIENTS: usize = 4;
 /// What a sync is taken to cost before one was measured, and the most that pacing waits.
 const PACE_START: Duration = Duration::from_micros(300);
 const PACE_MAX: Duration = Duration::from_micros(500);
@@ -68,8 +68,9 @@ pub(crate) enum Committer {
 pub(crate) struct Pace {
     sync_cost: Option<Duration>,
     last_sync_end: Option<Instant>,
-    last_transactions: u64,
-    pub(crate) transactions: u64,
+    last_waiting: usize,
+    /// The most clients that wait for what was written since the last sync.
+    pub(crate) waiting: usize,
 }
 
 /// What the committer does next.
@@ -102,6 +103,7 @@ impl Queue {
                     last.last_lsn = batch.last_lsn;
                     last.time_ms = last.time_ms.max(batch.time_ms);
                     last.sync = last.sync.max(batch.sync);
+                    last.waiting = last.waiting.max(batch.waiting);
                 }
                 _ => taken.push(batch),
             }
@@ -166,7 +168,7 @@ impl Pace {
     /// How long the next sync should still keep its distance from the last.
     pub(crate) fn delay(&self, now: Instant) -> Option<Duration> {
         let apart = self.sync_cost.unwrap_or(PACE_START).min(PACE_MAX);
-        let next = self.last_sync_end.filter(|_| self.last_transactions >= PACE_FROM_TRANSACTIONS)? + apart;
+        let next = self.last_sync_end.filter(|_| self.last_waiting >= PACE_FROM_CLIENTS)? + apart;
         next.checked_duration_since(now).filter(|delay| !delay.is_zero())
     }
 
@@ -174,7 +176,7 @@ impl Pace {
         let cost = ended - began;
         self.sync_cost = Some(self.sync_cost.map_or(cost, |before| (before * 7 + cost) / 8));
         self.last_sync_end = Some(ended);
-        self.last_transactions = std::mem::take(&mut self.transactions);
+        self.last_waiting = std::mem::take(&mut self.waiting);
     }
 }
 

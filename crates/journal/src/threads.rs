@@ -248,6 +248,7 @@ impl<D: Disk> Shared<D> {
         drop(queue);
         let before = self.written.load(Ordering::Acquire);
         let relaxed = batches.iter().any(|batch| batch.sync != SyncPolicy::Always);
+        let waiting = batches.iter().map(|batch| batch.waiting).max().unwrap_or(0);
         let policy = batches.iter().map(|batch| batch.sync).max().unwrap_or(SyncPolicy::No);
         let (mut log, full) = self.log_with_room(cost_bytes);
         let (result, left) = write_while_there_is_room(&mut log, batches, full);
@@ -276,7 +277,7 @@ impl<D: Disk> Shared<D> {
         }
         queue.unsynced = if queue.unsynced_since.is_some() { queue.unsynced.max(policy) } else { policy };
         queue.unsynced_since.get_or_insert_with(Instant::now);
-        queue.pace.transactions += written - before;
+        queue.pace.waiting = queue.pace.waiting.max(waiting);
         queue.idle_since = None;
         queue
     }

@@ -226,7 +226,8 @@ fn hand_over_now(shard: &Shard, journal: &JournalLink) {
         let time_ms = engine.now_ms();
         // Asked each time, since CONFIG SET appendfsync may change it.
         let sync = sync_policy(&engine).unwrap_or_default();
-        engine.take_batch().map(|(bytes, last_lsn)| Batch { bytes, last_lsn, time_ms, sync })
+        let waiting = engine.gated_clients();
+        engine.take_batch().map(|(bytes, last_lsn)| Batch { bytes, last_lsn, time_ms, sync, waiting })
     };
     if let Some(batch) = taken
         && let Err(error) = journal.disk.append(batch)

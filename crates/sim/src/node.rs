@@ -380,7 +380,7 @@ impl Node {
         }
         let sync = if self.mode.relaxed { SyncPolicy::EverySecond } else { SyncPolicy::Always };
         let bytes = std::mem::take(&mut self.pending);
-        let batch = Batch { bytes, last_lsn: self.pending_lsn, time_ms: self.now_ms(), sync };
+        let batch = Batch { sync, ..Batch::new(bytes, self.pending_lsn, self.now_ms()) };
         // A journal that has stopped takes nothing, and its health says so.
         let _ = self.journal.append(batch);
     }

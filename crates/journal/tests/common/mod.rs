@@ -87,7 +87,7 @@ impl Model {
         let bytes = dice.bytes(length as usize);
         let time_ms = 1000 + last_lsn;
         self.batches.insert(last_lsn, (base, time_ms, bytes.clone()));
-        Batch { bytes, last_lsn, time_ms, sync: SyncPolicy::Always }
+        Batch::new(bytes, last_lsn, time_ms)
     }
 
     /// Checks what recovery delivered: everything up to `at_least` is there, and nothing that was not appended.
