@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use sessile_journal::{
-    Batch, Disk, Log, LogOptions, OpenError, RecoveredBatch, Recovery, SimDisk, SyncPolicy,
-};
+use sessile_journal::{Batch, Disk, Log, LogOptions, OpenError, RecoveredBatch, Recovery, SimDisk};
 
 /// A small seeded generator (xorshift64*).
 pub(crate) struct Dice(u64);
