@@ -512,6 +512,12 @@ impl Engine {
                 && self.session(conn).is_some_and(|s| s.input.len() > HELD_INPUT_BYTES))
     }
 
+    /// Bytes of the request that is being received, as far as it is known: what has come, and what its present argument
+    /// still lacks.
+    pub fn expected_input(&self, conn: ConnId) -> usize {
+        self.session(conn).map_or(0, |s| s.input.len().saturating_add(s.parser.wanted()))
+    }
+
     /// Says whether too much waits for the journal. Then requests stay unread or in their connection's input, but for
     /// those that tell what is going on.
     pub fn hold_back(&mut self, hold: bool) {

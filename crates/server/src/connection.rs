@@ -216,7 +216,7 @@ fn poll_turn(
         if conn.broken.get() || engine.should_close(id) {
             return Poll::Ready(false);
         }
-        engine.wants_input(id) && !shard.is_stopping()
+        engine.wants_input(id) && !shard.is_stopping() && !shard.makes_room_for(&engine, id)
     };
     if conn.bell.poll_rung(cx).is_ready() {
         return Poll::Ready(true);

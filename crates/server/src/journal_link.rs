@@ -24,6 +24,9 @@ const STOP_WAIT: Duration = Duration::from_secs(30);
 /// How often progress is looked at that is not announced.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// A larger request has to find room on the disk before it is read to its end. Above what one read of a socket adds.
+const LARGE_REQUEST_BYTES: u64 = 256 * 1024;
+
 /// Bytes that are encoded at once of what was loaded from a file; nobody is served yet.
 const IMPORT_BYTES_A_TURN: usize = 1 << 20;
 
@@ -44,12 +47,23 @@ impl JournalLink {
     /// the journal's queue, unacknowledged, until the disk has room, and meanwhile others are refused here.
     pub(crate) fn check_room(&self, engine: &mut Engine, conn: ConnId, bytes: u64, overdue: bool) {
         let refused = matches!(engine.journal_state(), JournalState::Refusing(_));
-        // Room for a large request is asked for as its parts come in, and made ready by the time it is complete.
         let held = engine.session(conn).map_or(0, |session| session.input.len() as u64);
-        let full = self.disk.room(held + bytes * 2 + 4096) == Room::Full;
+        let full = match self.disk.room(held + bytes * 2 + 4096) {
+            Room::Full => true,
+            // It was read to its end once there was room, or none: so there was none, and it is being looked for again.
+            Room::Preparing => held > LARGE_REQUEST_BYTES,
+            Room::Ready => false,
+        };
         if (full || overdue) != refused {
             self.tell_health(engine, full, overdue);
         }
+    }
+
+    /// Whether room for the large request that is coming in is still being made. It is read no further until then, so
+    /// that it can be refused before it runs.
+    pub(crate) fn makes_room_for(&self, engine: &Engine, conn: ConnId) -> bool {
+        let expected = engine.expected_input(conn) as u64;
+        expected > LARGE_REQUEST_BYTES && self.disk.room(expected + LARGE_REQUEST_BYTES) == Room::Preparing
     }
 
     /// Whether what has run already finds no room on the disk.
@@ -272,6 +286,7 @@ fn tell_progress(shard: &Shard, journal: &JournalLink) {
         (facts.journal_bytes, facts.snapshot_bytes) = (sizes.journal_bytes, sizes.snapshot_bytes);
     }
     shard.balance(journal.disk.queued_bytes());
+    shard.look_for_room();
 }
 
 /// At a stop: everything that ran becomes durable, and its replies leave.

@@ -46,6 +46,8 @@ pub(crate) struct Shard {
     holding_back: Cell<bool>,
     /// Since when.
     held_since: Cell<Option<Instant>>,
+    /// A connection rests until the journal has room for its large request.
+    awaits_room: Cell<bool>,
     /// That has lasted for `journal-wait-max`: everything runs again, and writes are refused, unexecuted.
     pub overdue: Cell<bool>,
     pending_max_bytes: u64,
@@ -75,6 +77,7 @@ impl Shard {
             stop: Notify::new(),
             holding_back: Cell::new(false),
             held_since: Cell::new(None),
+            awaits_room: Cell::new(false),
             overdue: Cell::new(false),
             pending_max_bytes,
             wait_max,
@@ -168,6 +171,20 @@ impl Shard {
     /// Whether too much waits for the journal: of each socket no more than a request is read, since only diagnostics run.
     pub(crate) fn is_holding_back(&self) -> bool {
         self.holding_back.get()
+    }
+
+    /// Whether a connection is not to be read now because room for its large request is being made.
+    pub(crate) fn makes_room_for(&self, engine: &Engine, id: ConnId) -> bool {
+        let makes = self.journal.as_ref().is_some_and(|journal| journal.makes_room_for(engine, id));
+        self.awaits_room.set(makes || self.awaits_room.get());
+        makes
+    }
+
+    /// Has those look again who rest because room is being made.
+    pub(crate) fn look_for_room(&self) {
+        if self.awaits_room.take() {
+            self.conns.borrow().iter().flatten().for_each(|conn| conn.bell.ring());
+        }
     }
 
     /// Looks again whether too much waits for the journal; wakes everybody when it no longer does.
