@@ -35,6 +35,8 @@ pub struct Frame {
     pub journal_refuses: bool,
     /// Who asks, for CLIENT NO-TOUCH.
     pub no_touch: bool,
+    /// A script asks: what has no order of its own is ordered for it.
+    pub in_script: bool,
     /// Whether keys that a reader misses are noted, for whoever watches for them.
     pub notes_misses: bool,
     /// Whether lookups are a reader's: they count as hits and misses.
@@ -56,6 +58,7 @@ impl Frame {
             string_max_bytes: 512 << 20,
             journal_refuses: false,
             no_touch: false,
+            in_script: false,
             notes_misses: false,
             reads: Cell::new(true),
             gate: Cell::new(Gate::OPEN),

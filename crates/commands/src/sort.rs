@@ -228,8 +228,9 @@ fn compare(a: &(Weight, Vec<u8>), b: &(Weight, Vec<u8>)) -> Ordering {
 fn results(cx: ReadCx<'_>, args: Args<'_>, mut options: Options<'_>) -> Result<Vec<Option<Vec<u8>>>, Error> {
     let Some(entry) = cx.lookup(cx.key(&args[1])) else { return Ok(Vec::new()) };
     let mut elements = elements(entry.value())?;
-    // A set has no order to keep: what is stored must not depend on how it is kept.
-    if options.keep_order && options.store.is_some() && matches!(entry.value(), Some(Value::Set(_))) {
+    // A set has no order to keep: what is stored, or what a script sees, must not depend on how it is kept.
+    let needs_order = options.store.is_some() || cx.frame().in_script;
+    if options.keep_order && needs_order && matches!(entry.value(), Some(Value::Set(_))) {
         (options.keep_order, options.alpha, options.by) = (false, true, None);
     }
     if !options.keep_order {

@@ -440,6 +440,8 @@ impl Engine {
         let now_ms = self.standing_ms.unwrap_or(self.clock.now_ms());
         let mut frame = Frame::new(db, now_ms, attempt);
         frame.no_touch = no_touch;
+        // While a script runs it has the host.
+        frame.in_script = self.scripts.is_none();
         frame.string_max_bytes = self.settings.parse_limits.max_bulk_len;
         frame.journal_refuses = self.journal_state != JournalState::Open;
         frame.look_as_reader(entry.reads);
