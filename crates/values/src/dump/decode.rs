@@ -178,8 +178,12 @@ impl Reader<'_, '_> {
 
     fn zset(&mut self, number: u8) -> Result<Zset, BadPayload> {
         let mut zset = Zset::new();
-        let bytes_min = if number == kind::ZSET { 2 } else { 9 };
-        for _ in 0..self.source.count(bytes_min)? {
+        let count = self.source.count(if number == kind::ZSET { 2 } else { 9 })?;
+        if count > self.limits.zset_entries {
+            // It does not start out compact, where a score of -0 would become 0.
+            zset.make_trees(self.key);
+        }
+        for _ in 0..count {
             let member = self.source.string()?;
             let score = if number == kind::ZSET {
                 self.text_score()?

@@ -602,3 +602,19 @@ fn damage_is_refused_or_harmless() {
         }
     }
 }
+
+#[test]
+fn a_large_sorted_set_keeps_the_sign_of_zero() {
+    let limits = Limits::default();
+    let mut zset = crate::Zset::new();
+    zset.make_trees(&KEY);
+    for n in 0..=limits.zset_entries {
+        zset.add(&KEY, &limits, if n == 0 { -0.0 } else { n as f64 }, format!("m{n}").as_bytes());
+    }
+    let mut payload = Vec::new();
+    super::encode_value(&Value::Zset(zset), &mut payload);
+    let Ok(Loaded::Value(Value::Zset(read))) = decode(&payload, &KEY, &limits) else {
+        panic!("a sorted set")
+    };
+    assert!(read.score(&KEY, b"m0").is_some_and(f64::is_sign_negative));
+}
