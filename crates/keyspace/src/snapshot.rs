@@ -170,8 +170,7 @@ impl Sink for Effects {
                 out.push(END_OF_TRANSACTION);
             }
             Content::Value(value) => {
-                self.large_bytes += kept_bytes(key.bytes, value);
-                self.large.push_back(Large {
+                let large = Large {
                     db,
                     key: entry.key().to_vec(),
                     value: value.clone(),
@@ -179,7 +178,10 @@ impl Sink for Effects {
                     begun: false,
                     next: 0,
                     next_in_stream: snapshot_stream::Next::START,
-                });
+                };
+                // The copy's, which is what is taken off again: it may be tighter than the original.
+                self.large_bytes += kept_bytes(&large.key, &large.value);
+                self.large.push_back(large);
             }
         }
     }
