@@ -14,6 +14,8 @@ pub fn is(arg: &[u8], upper: &str) -> bool {
 pub trait ArgsExt {
     /// Argument `index` as i64.
     fn int(&self, index: usize) -> Result<i64, Error>;
+    /// Argument `index` as what Redis reads as a C int.
+    fn c_int(&self, index: usize) -> Result<i32, Error>;
     /// Argument `index` as a double; not NaN.
     fn float(&self, index: usize) -> Result<f64, Error>;
     /// The arguments from `index` on, as slices.
@@ -27,6 +29,12 @@ pub trait ArgsExt {
 impl ArgsExt for Args<'_> {
     fn int(&self, index: usize) -> Result<i64, Error> {
         digits::parse_i64(&self[index]).ok_or(Error::NOT_INTEGER)
+    }
+
+    fn c_int(&self, index: usize) -> Result<i32, Error> {
+        i32::try_from(self.int(index)?).map_err(|_| {
+            Error::new("ERR value is out of range, value must between -2147483648 and 2147483647")
+        })
     }
 
     fn float(&self, index: usize) -> Result<f64, Error> {

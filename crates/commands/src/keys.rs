@@ -1,7 +1,7 @@
 //! Keys, whatever they hold: DEL, EXISTS, KEYS, RENAME, COPY, MOVE; and whole dbs: DBSIZE, FLUSHALL, SWAPDB.
 
 use sessile_command::{
-    Acl, Args, Arity, Cause, Command, Content, Docs, Effect, Error, Event, Expire, Flags, Key, Keys, Outcome,
+    Acl, Args, ArgsExt, Arity, Cause, Command, Content, Docs, Effect, Error, Event, Expire, Flags, Key, Keys, Outcome,
     ReadCx, Reply, Run, WriteCx, is,
 };
 use sessile_values::{digits, glob};
@@ -287,13 +287,9 @@ fn renamenx(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcom
     Ok(())
 }
 
-/// A db's number, which Redis reads as a C int.
-fn db_index(cx: &WriteCx<'_>, text: &[u8]) -> Result<u32, Error> {
-    let index = digits::parse_i64(text).ok_or(Error::NOT_INTEGER)?;
-    let index = i32::try_from(index).map_err(|_| {
-        Error::new("ERR value is out of range, value must between -2147483648 and 2147483647")
-    })?;
-    match u32::try_from(index) {
+/// Argument `at` as a db's number.
+fn db_index(cx: &WriteCx<'_>, args: Args<'_>, at: usize) -> Result<u32, Error> {
+    match u32::try_from(args.c_int(at)?) {
         Ok(index) if (index as usize) < cx.read().db_count() => Ok(index),
         _ => Err(NO_SUCH_DB),
     }
@@ -334,7 +330,7 @@ fn copy(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
             replace = true;
         } else if is(&args[at], "DB") && at + 1 < args.len() {
             at += 1;
-            db = db_index(cx, &args[at])?;
+            db = db_index(cx, args, at)?;
         } else {
             return Err(Error::SYNTAX);
         }
@@ -358,7 +354,7 @@ fn copy(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
 }
 
 fn move_key(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    let db = db_index(cx, &args[2])?;
+    let db = db_index(cx, args, 2)?;
     if db == cx.db() {
         return Err(SAME_OBJECT);
     }

@@ -35,6 +35,8 @@
 //! | a sorted set that is small, or was, forgets the sign of zero; 7.0 has skip lists that are small | scores | both are the same number |
 //! | the text of an integer that INCRBYFLOAT made is kept as any other | OBJECT ENCODING | `ENCODINGS` |
 
+use std::collections::BTreeSet;
+
 use crate::reply::Reply;
 
 /// `(7.0, newer)` names of the same logical encoding.
@@ -142,12 +144,10 @@ pub fn explained(
 
 /// Whether both are the same elements, in an order that differs only behind zero bytes.
 fn same_before_zero(oracle: &Reply, tested: &Reply) -> bool {
-    let cut = |reply: &Reply| -> Vec<Vec<u8>> {
-        let text = |item: &Reply| item.bytes().unwrap_or_default().to_vec();
-        reply.items().iter().map(|i| text(i).split(|b| *b == 0).next().unwrap_or_default().to_vec()).collect()
-    };
-    let all = |reply: &Reply| reply.items().iter().cloned().collect::<std::collections::BTreeSet<_>>();
-    !oracle.is_error() && cut(oracle) == cut(tested) && all(oracle) == all(tested)
+    let cut = |item: &Reply| item.bytes().and_then(|text| text.split(|b| *b == 0).next()).map(<[u8]>::to_vec);
+    let in_order = |reply: &Reply| reply.items().iter().map(cut).collect::<Vec<_>>();
+    let all = |reply: &Reply| reply.items().iter().cloned().collect::<BTreeSet<_>>();
+    !oracle.is_error() && in_order(oracle) == in_order(tested) && all(oracle) == all(tested)
 }
 
 fn without_fields(reply: &Reply) -> Reply {

@@ -26,6 +26,17 @@ const DIAGNOSTICS: &[&str] = &[
     "select", "shutdown", "slowlog",
 ];
 
+/// As whom a command runs: as its connection, or as a script that chooses db and protocol for itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) db: u32,
+    pub(crate) proto: sessile_resp::Proto,
+    pub(crate) no_touch: bool,
+    pub(crate) in_script: bool,
+    /// What a reply may have before it is given up.
+    pub(crate) reply_max_bytes: usize,
+}
+
 /// How a command ended.
 pub(crate) enum Ended {
     /// With a reply or an error, which is in the output.
@@ -174,7 +185,8 @@ impl Engine {
         session.closing = true;
     }
 
-    /// Whether a stop, a snapshot or CLIENT PAUSE makes this request wait. It stays in the connection's input, to be parsed again.
+    /// Whether a stop, a snapshot or CLIENT PAUSE makes this request wait. It stays in the connection's input, to be parsed
+    /// again.
     fn holds_up(&mut self, conn: ConnId, args: Args<'_>) -> bool {
         if self.stopping || self.held_back && !self.is_diagnostic(args) {
             return true;
@@ -415,40 +427,33 @@ impl Engine {
         attempt: Attempt,
         out: &mut Vec<u8>,
     ) -> (Ended, Gate) {
-        let (db, proto, no_touch) = {
-            let session = self.session_mut(conn);
-            (session.db, session.proto, session.no_touch)
-        };
-        self.call_as(conn, entry, args, attempt, out, db, proto, no_touch)
+        let reply_max_bytes = self.settings.reply_max_bytes;
+        let session = self.session_mut(conn);
+        let (db, proto, no_touch) = (session.db, session.proto, session.no_touch);
+        let caller = Caller { db, proto, no_touch, in_script: false, reply_max_bytes };
+        self.call_as(caller, conn, entry, args, attempt, out)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "scripts choose db and protocol apart from their connection's"
-    )]
     pub(crate) fn call_as(
         &mut self,
+        caller: Caller,
         conn: ConnId,
         entry: &'static Entry,
         args: Args<'_>,
         attempt: Attempt,
         out: &mut Vec<u8>,
-        db: u32,
-        proto: sessile_resp::Proto,
-        no_touch: bool,
     ) -> (Ended, Gate) {
         let now_ms = self.standing_ms.unwrap_or(self.clock.now_ms());
-        let mut frame = Frame::new(db, now_ms, attempt);
-        frame.no_touch = no_touch;
-        // While a script runs it has the host.
-        frame.in_script = self.scripts.is_none();
+        let mut frame = Frame::new(caller.db, now_ms, attempt);
+        frame.no_touch = caller.no_touch;
+        frame.in_script = caller.in_script;
         frame.string_max_bytes = self.settings.parse_limits.max_bulk_len;
         frame.journal_refuses = self.journal_state != JournalState::Open;
         frame.look_as_reader(entry.reads);
         // A command whose time is over was told of its misses when it began to wait.
         frame.notes_misses =
             attempt != Attempt::TimedOut && self.settings.notify.has(NotifyClass::Miss as u8);
-        let mut reply = Reply::limited(out, proto, self.settings.reply_max_bytes);
+        let mut reply = Reply::limited(out, caller.proto, caller.reply_max_bytes);
         let start = reply.mark();
         let result = if let Some(run) = entry.session {
             run(self, conn, args, &mut reply).map(|()| Flow::Done)

@@ -506,10 +506,12 @@ impl Engine {
 
     /// Whether the server should read from the connection: not while it is held up with a full input.
     pub fn wants_input(&self, conn: ConnId) -> bool {
-        self.session(conn)
-            .is_some_and(|s| !(s.closing || s.killed || s.is_paused() && s.input.len() > PAUSED_INPUT_BYTES))
-            && !((self.held_back || self.writers_wait)
-                && self.session(conn).is_some_and(|s| s.input.len() > HELD_INPUT_BYTES))
+        let is_held = self.held_back || self.writers_wait;
+        self.session(conn).is_some_and(|s| {
+            let is_full = is_held && s.input.len() > HELD_INPUT_BYTES
+                || s.is_paused() && s.input.len() > PAUSED_INPUT_BYTES;
+            !(s.closing || s.killed || is_full)
+        })
     }
 
     /// Bytes of the request that is being received, as far as it is known: what has come, and what its present argument

@@ -11,7 +11,7 @@ use sessile_script::{
     AclVerdict, Flags as ScriptFlags, Host, Interrupt, Outcome as Ending, Progress, Script,
 };
 
-use crate::dispatch::Ended;
+use crate::dispatch::{Caller, Ended};
 use crate::engine::Engine;
 use crate::session::ConnId;
 use crate::table::{Entry, SessionCommand, SessionFn, SessionRun};
@@ -426,10 +426,10 @@ impl Host for View<'_> {
                 let db = self.engine.session_mut(self.conn).db;
                 // `interrupt` has just read it.
                 let began_us = self.engine.read_us;
-                let max_bytes = std::mem::replace(&mut self.engine.settings.reply_max_bytes, REPLY_MAX_BYTES);
+                let reply_max_bytes = REPLY_MAX_BYTES;
+                let caller = Caller { db, proto, no_touch: false, in_script: true, reply_max_bytes };
                 let (ended, gate) =
-                    self.engine.call_as(self.conn, entry, args, Attempt::MustAnswer, out, db, proto, false);
-                self.engine.settings.reply_max_bytes = max_bytes;
+                    self.engine.call_as(caller, self.conn, entry, args, Attempt::MustAnswer, out);
                 if out.len() - start > REPLY_MAX_BYTES {
                     out.truncate(start);
                     Reply::new(out, proto).error(b"ERR the reply is larger than a script may take");

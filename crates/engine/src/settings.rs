@@ -46,7 +46,7 @@ pub(crate) struct Settings {
     pub notify: NotifyFlags,
     /// `client-output-buffer-limit`, by class.
     pub output_limits: [OutputLimit; 3],
-    /// What a reply may have before it is given up: the hard limit of normal clients. While a script runs, its own.
+    /// What a reply may have before it is given up: the hard limit of normal clients.
     pub reply_max_bytes: usize,
     /// `client-query-buffer-limit`.
     pub input_limit_bytes: u64,

@@ -3,6 +3,7 @@
 use sessile_keyspace::codec::{BadEffect, put_bytes, put_varint};
 use sessile_keyspace::effect::KINDS;
 use sessile_keyspace::{Cause, Effect, End, Expire, Items, Keyspace, Scores, StreamIds};
+use sessile_oracle::Random;
 use sessile_values::stream::StreamId;
 use sessile_values::{HashKey, Value};
 
@@ -45,31 +46,15 @@ fn filled() -> Keyspace {
     keyspace
 }
 
-/// splitmix64.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[(self.next() % from.len() as u64) as usize]
-    }
-}
-
 /// An effect of a kind, its fields numbers at the limits and short strings, in an order that fits some of the kinds.
-fn hostile(rng: &mut Rng, kind: u8) -> Vec<u8> {
+fn hostile(rng: &mut Random, kind: u8) -> Vec<u8> {
     const NUMBERS: [u64; 14] =
         [0, 1, 2, 3, 4, 5, 127, 255, 70_000, 1 << 20, 1 << 32, 1 << 40, i64::MAX as u64, u64::MAX];
     let mut out = vec![kind];
     put_varint(&mut out, rng.pick(&[0, 0, 0, 0, 1, 2, 1 << 40]));
     put_bytes(&mut out, rng.pick(&[TYPES.as_slice(), &[b"new"]].concat()));
-    for _ in 0..rng.next() % 8 {
-        match rng.next() % 3 {
+    for _ in 0..rng.below(8) {
+        match rng.below(3) {
             0 => put_bytes(&mut out, rng.pick(&[b"g".as_slice(), b"c", b"a", b"", b"\0\x02ab", b"text"])),
             1 => out.push(rng.next() as u8),
             _ => put_varint(&mut out, rng.pick(&NUMBERS)),
@@ -83,7 +68,7 @@ fn hostile(rng: &mut Rng, kind: u8) -> Vec<u8> {
 fn any_bytes_are_an_error_at_worst_and_take_little() {
     let seed = std::time::UNIX_EPOCH.elapsed().map_or(1, |since| since.as_nanos() as u64);
     println!("seed {seed}");
-    let mut rng = Rng(seed);
+    let mut rng = Random::new(seed);
     let (mut applied, mut refused) = (0, 0);
     for round in 0..300 {
         let mut keyspace = filled();

@@ -261,6 +261,11 @@ impl Random {
         (self.next() % bound.max(1) as u64) as usize
     }
 
+    /// One of them.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
     /// Any integer.
     pub fn integer(&mut self) -> i64 {
         self.next() as i64

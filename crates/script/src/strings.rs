@@ -219,6 +219,8 @@ fn repeat(lua: Lua<'_>) -> c_int {
 
 #[cfg(test)]
 mod tests {
+    use sessile_oracle::Random;
+
     use super::*;
     use crate::bridge::{Library, Vm};
 
@@ -268,23 +270,8 @@ mod tests {
         &["a", "a", "b", "b", "c", "ab", "(", ")", "%", " ", "\n", "7", "_", "\0", "\u{e9}", "Q"];
     const TEMPLATES: &[&str] = &["", "x", "%0", "%1", "<%1%2>", "%%", "%", "%9", "a%0%", "%x\0", "\u{e9}%0"];
 
-    struct Dice(u64);
-
-    impl Dice {
-        fn below(&mut self, limit: u64) -> u64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            self.0 % limit
-        }
-
-        fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-            choices[self.below(choices.len() as u64) as usize]
-        }
-
-        fn text(&mut self, parts: &[&str], count_max: u64) -> String {
-            (0..self.below(count_max + 1)).map(|_| self.pick(parts)).collect()
-        }
+    fn text(dice: &mut Random, parts: &[&str], count_max: usize) -> String {
+        (0..dice.below(count_max + 1)).map(|_| dice.pick(parts)).collect()
     }
 
     fn vm_with_both() -> Vm {
@@ -307,12 +294,12 @@ mod tests {
     fn searching_agrees_with_lua_itself() {
         let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x5e55_11e0);
         println!("SEED={seed}");
-        let mut dice = Dice(seed);
+        let mut dice = Random::new(seed);
         let vm = vm_with_both();
         let lua = vm.lua();
         for _ in 0..60_000 {
             let name = dice.pick(&["find", "match", "gmatch", "gsub", "gsub"]);
-            let subject = dice.text(TEXTS, 14);
+            let subject = text(&mut dice, TEXTS, 14);
             let start = if dice.below(4) == 0 { "^" } else { "" };
             let items: String =
                 (0..=dice.below(6)).map(|_| [dice.pick(ITEMS), dice.pick(QUANTIFIERS)].concat()).collect();

@@ -2,7 +2,7 @@
 
 mod support;
 
-use sessile_oracle::{Connection, Oracle};
+use sessile_oracle::{Connection, Oracle, Random};
 use sessile_resp::{OwnedArgs, Proto, Reply};
 use sessile_script::{Options, Progress, ScriptHost};
 
@@ -73,26 +73,22 @@ fn scripts_reply_as_in_redis() {
 }
 
 /// Draws Lua expressions and texts for the libraries to work on.
-struct Generator(u64);
+struct Generator(Random);
 
 impl Generator {
-    fn below(&mut self, limit: u64) -> u64 {
-        // The xorshift of 64 bits: any generator will do that one seed replays.
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
+    fn below(&mut self, limit: usize) -> usize {
+        self.0.below(limit)
     }
 
     fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len() as u64) as usize]
+        self.0.pick(choices)
     }
 
     fn number(&mut self) -> String {
         let exponent = self.below(40) as i32 - 20;
         match self.below(4) {
             0 => format!("{}", self.below(300) as i64 - 150),
-            1 => format!("{}", self.0 as i64 >> self.below(63)),
+            1 => format!("{}", self.0.integer() >> self.below(63)),
             2 => format!("{}e{exponent}", self.below(1_000_000)),
             _ => format!("{}.{}e{exponent}", self.below(1000), self.below(100_000)),
         }
@@ -177,7 +173,7 @@ fn libraries_agree_on_random_values() {
     let server = Oracle::start(&[]);
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x5e55_11e0);
     println!("SEED={seed}");
-    let mut generator = Generator(seed);
+    let mut generator = Generator(Random::new(seed));
     let mut host = ForwardingHost::new(&server);
     let mut redis = connect(&server, Proto::Resp2);
     let mut scripts = ScriptHost::new(Options::default());

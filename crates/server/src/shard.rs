@@ -176,7 +176,9 @@ impl Shard {
     /// Whether a connection is not to be read now because room for its large request is being made.
     pub(crate) fn makes_room_for(&self, engine: &Engine, id: ConnId) -> bool {
         let makes = self.journal.as_ref().is_some_and(|journal| journal.makes_room_for(engine, id));
-        self.awaits_room.set(makes || self.awaits_room.get());
+        if makes {
+            self.awaits_room.set(true);
+        }
         makes
     }
 

@@ -105,14 +105,9 @@ fn quit(engine: &mut Engine, conn: ConnId, _: Args<'_>, out: &mut Reply<'_>) -> 
 }
 
 fn select(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) -> Outcome {
-    let index = args.int(1)?;
-    if i32::try_from(index).is_err() {
-        return Err(Error::new("ERR value is out of range, value must between -2147483648 and 2147483647"));
-    }
-    if index < 0 || index >= engine.settings.databases as i64 {
-        return Err(Error::new("ERR DB index is out of range"));
-    }
-    engine.session_mut(conn).db = index as u32;
+    let index =
+        u32::try_from(args.c_int(1)?).ok().filter(|&index| (index as usize) < engine.settings.databases);
+    engine.session_mut(conn).db = index.ok_or(Error::new("ERR DB index is out of range"))?;
     out.ok();
     Ok(())
 }

@@ -66,28 +66,22 @@ impl Lua<'_> {
     /// nanoseconds.
     #[inline]
     pub(crate) fn spend(self, steps: usize) {
-        match self.state.steps_left.get().checked_sub(steps) {
-            Some(left) => self.state.steps_left.set(left),
-            None => self.interrupt_after_steps(),
+        if self.uses_up(steps) {
+            self.interrupt();
         }
-    }
-
-    #[cold]
-    fn interrupt_after_steps(self) {
-        self.state.steps_left.set(STEPS);
-        self.interrupt();
     }
 
     /// As `spend` where nothing catches what is raised: says whether the script has to end.
     pub(crate) fn spend_last(self, steps: usize) -> bool {
-        match self.state.steps_left.get().checked_sub(steps) {
-            Some(left) => self.state.steps_left.set(left),
-            None => {
-                self.state.steps_left.set(STEPS);
-                return self.is_to_end();
-            }
-        }
-        false
+        self.uses_up(steps) && self.is_to_end()
+    }
+
+    /// Takes steps from those that are left; true, and all there again, if that was too many.
+    #[inline]
+    fn uses_up(self, steps: usize) -> bool {
+        let left = self.state.steps_left.get().checked_sub(steps);
+        self.state.steps_left.set(left.unwrap_or(STEPS));
+        left.is_none()
     }
 
     /// Makes room for `more` bytes in a buffer of ours, which Lua's own limit does not see; raises if it has none.
