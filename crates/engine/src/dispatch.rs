@@ -2,11 +2,12 @@
 
 use sessile_command::{Attempt, Error, Flow, Frame, Keys, NotifyClass, ReadCx, Run, WriteCx};
 use sessile_keyspace::Gate;
-use sessile_resp::{Args, Parser, ProtocolError, Reply, c_text, peek_key};
+use sessile_resp::{Args, ProtocolError, Reply, c_text};
 
 use crate::engine::{Engine, JournalState};
+use crate::pipeline::{PARSED_AHEAD, Pipeline, Stop};
 use crate::scripts::Unnoted;
-use crate::session::{ConnId, ReplyMode};
+use crate::session::{ConnId, ReplyMode, Session};
 use crate::table::Entry;
 
 /// Requests that one connection may run before others have a turn.
@@ -17,7 +18,7 @@ const RESUMED_A_FEED: usize = 4;
 /// Output that is looked at between the requests of a pipeline; below it the end of the turn is soon enough.
 const OUTPUT_WATCHED_BYTES: usize = 256 * 1024;
 
-/// Longer keys of requests that come next are not looked up ahead: hashing them twice would cost more than it saves.
+/// Longer keys are not looked up ahead: hashing them twice would cost more than it saves.
 const PREFETCHED_KEY_BYTES: usize = 128;
 
 /// Commands that run while too much waits for the journal: DESIGN §5.5, and what a client sends before them.
@@ -112,43 +113,35 @@ impl Engine {
 
     /// Parses and runs requests at the front of `input`; gives the number of bytes used up.
     fn run_requests(&mut self, conn: ConnId, input: &[u8]) -> usize {
-        let mut parser = std::mem::take(&mut self.session_mut(conn).parser);
-        let used = self.run_parsed(conn, input, &mut parser);
+        let mut pipeline = std::mem::take(&mut self.pipeline);
+        pipeline.begin(&mut self.session_mut(conn).parser);
+        let used = self.run_pipeline(conn, input, &mut pipeline);
         self.lap_us = None;
         if let Some(session) = self.sessions[conn].as_deref_mut() {
-            session.parser = parser;
+            pipeline.end(&mut session.parser);
         }
+        self.pipeline = pipeline;
         used
     }
 
-    fn run_parsed(&mut self, conn: ConnId, input: &[u8], parser: &mut Parser) -> usize {
+    fn run_pipeline(&mut self, conn: ConnId, input: &[u8], pipeline: &mut Pipeline) -> usize {
         let mut limits = self.settings.parse_limits;
         let mut used = 0;
-        for _ in 0..REQUESTS_A_TURN {
-            let Some(session) = self.sessions[conn].as_deref().filter(|s| !s.is_paused()) else {
-                return used;
-            };
+        for _ in 0..REQUESTS_A_TURN / PARSED_AHEAD {
+            let Some(session) = self.session(conn) else { return used };
             limits.unauthenticated = !session.authenticated;
-            match parser.next(&input[used..], &limits) {
-                Ok(Some(len)) => {
-                    let args = parser.args(&input[used..]);
-                    if self.holds_up(conn, args) {
-                        parser.reset();
-                        return used;
-                    }
-                    self.prefetch_next(conn, args.get(1), &input[used + len..]);
-                    if !args.is_empty() {
-                        self.request(conn, args);
-                    }
-                    used += len;
-                    parser.reset();
-                    // A few requests may ask for more than all memory.
-                    if self.session(conn).is_some_and(|s| s.output.len() > OUTPUT_WATCHED_BYTES) {
-                        self.limit_output(conn);
-                    }
-                }
-                Ok(None) => return used,
-                Err(error) => {
+            let stop = pipeline.parse(&input[used..], &limits);
+            // One alone runs at once.
+            if pipeline.len() > 1 {
+                self.prefetch(session, pipeline.requests(&input[used..]));
+            }
+            if !self.run_parsed(conn, input, &mut used, pipeline) {
+                return used;
+            }
+            match stop {
+                None => {}
+                Some(Stop::Incomplete) => return used,
+                Some(Stop::Malformed(error)) => {
                     self.refuse_input(conn, &error);
                     return input.len();
                 }
@@ -158,17 +151,49 @@ impl Engine {
         used
     }
 
-    /// Has the processor fetch the entry that the next request of a pipeline is likely to look up, while this one runs.
-    /// Clients mostly send the same command again, so the last one tells whether a key stands where it is looked for.
-    fn prefetch_next(&self, conn: ConnId, this: Option<&[u8]>, rest: &[u8]) {
-        let Some(session) = self.session(conn).filter(|_| !rest.is_empty()) else { return };
-        let begins_with_key = |entry: &Entry| matches!(entry.command.keys, Keys::Range { first: 1, .. });
-        if session.last_command.is_some_and(begins_with_key)
-            && let Some(key) = peek_key(rest).filter(|key| key.len() <= PREFETCHED_KEY_BYTES)
-            && Some(key) != this
-        {
-            self.keyspace.prefetch(session.db, key);
+    /// Runs what is parsed, and counts its bytes in `used`; false if the connection is held up or gone before the end.
+    fn run_parsed(&mut self, conn: ConnId, input: &[u8], used: &mut usize, pipeline: &mut Pipeline) -> bool {
+        loop {
+            if self.session(conn).is_none_or(Session::is_paused) {
+                return false;
+            }
+            let Some((args, len)) = pipeline.first(&input[*used..]) else { return true };
+            if self.holds_up(conn, args) {
+                return false;
+            }
+            if !args.is_empty() {
+                self.request(conn, args);
+            }
+            *used += len;
+            pipeline.pop();
+            // A few requests may ask for more than all memory.
+            if self.session(conn).is_some_and(|s| s.output.len() > OUTPUT_WATCHED_BYTES) {
+                self.limit_output(conn);
+            }
         }
+    }
+
+    /// Has the processor fetch what requests will look up. Clients mostly send the same command again, so that the last
+    /// one's name is compared before others are looked for.
+    fn prefetch<'a>(&self, session: &Session, requests: impl Iterator<Item = Args<'a>>) {
+        let mut hashes = [0; PARSED_AHEAD];
+        let mut count = 0;
+        let mut before: &[u8] = &[];
+        for args in requests {
+            let Some(name) = args.get(0) else { continue };
+            let last = session.last_command.filter(|last| last.is_named(name));
+            let key = match last.or_else(|| self.find(name)).map(|entry| entry.command.keys) {
+                Some(Keys::Range { first, .. }) => args.get(usize::from(first)),
+                Some(Keys::Counted { count, .. }) => args.get(usize::from(count) + 1),
+                _ => None,
+            };
+            if let Some(key) = key.filter(|key| key.len() <= PREFETCHED_KEY_BYTES && *key != before) {
+                hashes[count] = self.keyspace.key(key).hash;
+                count += 1;
+                before = key;
+            }
+        }
+        self.keyspace.prefetch(session.db, &hashes[..count]);
     }
 
     /// Answers malformed input; nothing more can be read from its connection.

@@ -14,6 +14,7 @@ use sessile_values::HashKey;
 
 use crate::blocking::Waiters;
 use crate::clock::{Clock, Now};
+use crate::pipeline::Pipeline;
 use crate::pubsub::Pubsub;
 use crate::scripts::Running;
 use crate::session::{ConnId, Peer, Session};
@@ -75,6 +76,8 @@ pub struct Engine {
     pub(crate) txn: Txn,
     pub(crate) sessions: Vec<Option<Box<Session>>>,
     pub(crate) free_sessions: Vec<ConnId>,
+    /// Whose requests are being run.
+    pub(crate) pipeline: Pipeline,
     pub(crate) next_client_id: u64,
     pub(crate) connected: usize,
     pub(crate) table: &'static Table,
@@ -153,6 +156,7 @@ impl Engine {
             txn: Txn::new(settings.journaled, settings.durability),
             sessions: Vec::new(),
             free_sessions: Vec::new(),
+            pipeline: Pipeline::default(),
             next_client_id: 1,
             connected: 0,
             table: Table::get(),

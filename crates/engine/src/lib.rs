@@ -14,6 +14,7 @@ mod figures;
 mod limits;
 mod observe;
 mod output;
+mod pipeline;
 mod pubsub;
 mod scripts;
 mod session;

@@ -153,9 +153,9 @@ impl Keyspace {
         self.dbs[db as usize].table.get(key.hash, key.bytes)
     }
 
-    /// Has the processor fetch what a lookup of the key will read.
-    pub fn prefetch(&self, db: u32, key: &[u8]) {
-        self.dbs[db as usize].table.prefetch(self.hash_key.hash(key));
+    /// Has the processor fetch what lookups of the keys with these hashes will read.
+    pub fn prefetch(&self, db: u32, hashes: &[u64]) {
+        self.dbs[db as usize].table.prefetch(hashes);
     }
 
     /// Memory of tables and entries, as the allocator counts it.

@@ -141,10 +141,19 @@ impl Table {
         self.segment(hash).entries.find(inner(hash), |e| e.key() == key)
     }
 
-    /// Has the processor fetch what is probably the entry with this hash.
-    pub fn prefetch(&self, hash: u64) {
-        if let Some(entry) = self.segment(hash).entries.find(inner(hash), |_| true) {
-            entry.prefetch();
+    /// Has the processor fetch what are probably the entries with these hashes, and what their values point to. It goes
+    /// in steps, so that it waits for all of them at once and not for one after the other.
+    pub fn prefetch(&self, hashes: &[u64]) {
+        const AT_ONCE: usize = 16;
+        for hashes in hashes.chunks(AT_ONCE) {
+            let mut entries = [None; AT_ONCE];
+            for (place, &hash) in entries.iter_mut().zip(hashes) {
+                *place = self.segment(hash).entries.find(inner(hash), |_| true);
+                place.inspect(|entry| entry.prefetch());
+            }
+            for entry in entries.into_iter().flatten() {
+                entry.value().inspect(|value| value.prefetch());
+            }
         }
     }
 

@@ -17,7 +17,7 @@ mod writer;
 pub use crate::args::{Args, Iter, OwnedArgs, Span, c_text};
 pub use crate::error::ProtocolError;
 pub use crate::number::{format_double, parse_i64};
-pub use crate::parser::{Limits, Parser, peek_key};
+pub use crate::parser::{Limits, Parser};
 pub use crate::reply::{Decoder, ReplyLimits, Value, decode, encode_request};
 pub use crate::split::split_args;
 pub use crate::writer::{Mark, Proto, Reply};

@@ -250,17 +250,6 @@ impl Parser {
     }
 }
 
-/// The second argument of the request at the start of `buf`, if all up to there is as clients usually send it. A guess at
-/// the key, for whoever wants to have it ready; whether the request is well formed is not its business.
-#[inline]
-pub fn peek_key(buf: &[u8]) -> Option<&[u8]> {
-    let (count, at) = short_header(buf)?;
-    let (name_len, header_len) = short_header(&buf[at..])?;
-    let rest = buf.get(at + header_len + name_len as usize + 2..)?;
-    let (len, at) = short_header(rest)?;
-    rest.get(at..at + len as usize).filter(|_| count > 1)
-}
-
 /// Reads the usual header: any one byte, up to nine digits in canonical form, `\r`, any one byte. Its number
 /// and its length; `None` leaves the verdict to the thorough way.
 #[inline]

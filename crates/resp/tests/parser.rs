@@ -1,6 +1,6 @@
 //! The request parser: how bytes arrive must not matter, and no bytes may hurt.
 
-use sessile_resp::{Limits, OwnedArgs, Parser, ProtocolError, encode_request, peek_key};
+use sessile_resp::{Limits, OwnedArgs, Parser, ProtocolError, encode_request};
 
 /// All requests in `stream`, and the error that ended it, if one did.
 type Outcome = (Vec<OwnedArgs>, Option<ProtocolError>);
@@ -54,22 +54,6 @@ fn requests() {
     check(b"*1\r\n$10\r\n0123456789\r\n", &[&["0123456789"]], None);
     // What follows the bytes of an argument, and the `\r` of a header, is not looked at.
     check(b"*1\rX$4\rYPINGZZ*1\r\n", &[&["PING"]], None);
-}
-
-#[test]
-fn a_key_can_be_seen_before_its_request_is_parsed() {
-    let check = |stream: &[u8], key: Option<&[u8]>| {
-        assert_eq!(peek_key(stream), key, "{}", stream.escape_ascii());
-        // Whatever is missing, it is no key and no panic.
-        for end in 0..stream.len() {
-            assert!(peek_key(&stream[..end]).is_none_or(|seen| Some(seen) == key));
-        }
-    };
-    check(b"*2\r\n$3\r\nGET\r\n$5\r\nhello\r\n", Some(b"hello"));
-    check(b"*3\r\n$3\r\nSET\r\n$0\r\n\r\n$1\r\nx\r\n", Some(b""));
-    check(b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n", None);
-    check(b"*2\r\n$999999999\r\nGET\r\n$999999999\r\nhello\r\n", None);
-    check(b"GET hello\r\n", None);
 }
 
 #[test]

@@ -65,6 +65,14 @@ impl List {
         Self::default()
     }
 
+    /// The one listpack of a small list.
+    pub fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.0 {
+            Form::Packed(packed) => Some(packed),
+            Form::Nodes(_) => None,
+        }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         match &self.0 {

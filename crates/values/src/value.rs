@@ -103,6 +103,18 @@ impl Value {
         }
     }
 
+    /// Has the processor fetch the first bytes of a compact value, and does not wait for them.
+    pub fn prefetch(&self) {
+        let packed = match self {
+            Value::List(list) => list.as_listpack(),
+            Value::Set(set) => set.as_listpack(),
+            Value::Hash(hash) => hash.as_listpack(),
+            Value::Zset(zset) => zset.as_listpack(),
+            Value::Text(_) | Value::Stream(_) => None,
+        };
+        packed.inspect(|packed| packed.prefetch());
+    }
+
     /// The name that TYPE gives.
     pub fn type_name(&self) -> &'static str {
         Self::TYPE_NAMES[self.type_number()]
