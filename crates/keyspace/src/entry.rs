@@ -19,8 +19,8 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use sessile_values::Value;
 use sessile_values::size::allocated;
+use sessile_values::{Value, prefetch};
 
 /// Longest string that stands inside its entry; longer ones are ropes ([`sessile_values::Text`]).
 pub const INLINE_MAX: usize = 16 * 1024;
@@ -128,14 +128,7 @@ impl Entry {
 
     /// Has the processor fetch the entry's first bytes, and does not wait for them.
     pub fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing and does not fault, wherever it points.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = self.ptr.as_ptr().cast::<i8>();
-            _mm_prefetch::<_MM_HINT_T0>(at);
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(64));
-        }
+        prefetch(self.ptr.as_ptr(), 128);
     }
 
     fn head(&self) -> &Head {

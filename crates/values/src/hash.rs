@@ -39,17 +39,22 @@ impl Item for Field {
         (self.hash, self.name.clone())
     }
 
-    fn sep_key(sep: &(u64, Bytes)) -> (u64, &[u8]) {
-        (sep.0, &sep.1)
+    fn compare(&self, key: (u64, &[u8])) -> Ordering {
+        compare_hashed(self.hash, &self.name, key)
     }
 
-    fn compare(a: (u64, &[u8]), b: (u64, &[u8])) -> Ordering {
-        a.cmp(&b)
+    fn compare_sep(sep: &(u64, Bytes), key: (u64, &[u8])) -> Ordering {
+        compare_hashed(sep.0, &sep.1, key)
     }
 
     fn heap_bytes(&self) -> usize {
         self.name.heap_bytes() + self.value.heap_bytes()
     }
+}
+
+/// The order of hashes, and of names where these are equal, which are not looked at before.
+pub(crate) fn compare_hashed(hash: u64, name: &Bytes, key: (u64, &[u8])) -> Ordering {
+    hash.cmp(&key.0).then_with(|| (**name).cmp(key.1))
 }
 
 impl Default for Hash {

@@ -27,9 +27,11 @@ impl Item for Node {
 
     fn sep(&self) {}
 
-    fn sep_key((): &()) {}
+    fn compare(&self, (): ()) -> Ordering {
+        Ordering::Equal
+    }
 
-    fn compare((): (), (): ()) -> Ordering {
+    fn compare_sep((): &(), (): ()) -> Ordering {
         Ordering::Equal
     }
 

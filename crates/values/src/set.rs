@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::bytes::Bytes;
 use crate::digits;
-use crate::hash::scan_by_hash;
+use crate::hash::{compare_hashed, scan_by_hash};
 use crate::intset::Intset;
 use crate::listpack::Listpack;
 use crate::tree::{Item, Tree};
@@ -39,12 +39,12 @@ impl Item for Member {
         (self.hash, self.name.clone())
     }
 
-    fn sep_key(sep: &(u64, Bytes)) -> (u64, &[u8]) {
-        (sep.0, &sep.1)
+    fn compare(&self, key: (u64, &[u8])) -> Ordering {
+        compare_hashed(self.hash, &self.name, key)
     }
 
-    fn compare(a: (u64, &[u8]), b: (u64, &[u8])) -> Ordering {
-        a.cmp(&b)
+    fn compare_sep(sep: &(u64, Bytes), key: (u64, &[u8])) -> Ordering {
+        compare_hashed(sep.0, &sep.1, key)
     }
 
     fn heap_bytes(&self) -> usize {

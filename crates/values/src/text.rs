@@ -24,9 +24,11 @@ impl Item for Chunk {
 
     fn sep(&self) {}
 
-    fn sep_key((): &()) {}
+    fn compare(&self, (): ()) -> Ordering {
+        Ordering::Equal
+    }
 
-    fn compare((): (), (): ()) -> Ordering {
+    fn compare_sep((): &(), (): ()) -> Ordering {
         Ordering::Equal
     }
 

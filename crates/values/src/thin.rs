@@ -18,6 +18,7 @@ use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+use crate::prefetch::prefetch;
 use crate::size::allocated;
 
 /// Bytes of the length that a buffer starts with.
@@ -62,15 +63,7 @@ impl ThinBytes {
 
     /// Has the processor fetch the first three cache lines, and does not wait for them.
     pub(crate) fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing and does not fault, wherever it points.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = { self.0 }.as_ptr().cast::<i8>();
-            _mm_prefetch::<_MM_HINT_T0>(at);
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(64));
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(128));
-        }
+        prefetch({ self.0 }.as_ptr(), 3 * 64);
     }
 
     /// The whole, beginning with the prefix.

@@ -13,6 +13,7 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
+use crate::prefetch::prefetch;
 use crate::size::allocated;
 use crate::thin::ThinBox;
 
@@ -34,10 +35,11 @@ pub trait Item: Clone {
     fn key(&self) -> Self::Key<'_>;
     /// An owned copy of the key.
     fn sep(&self) -> Self::Sep;
-    /// The key in an owned copy.
-    fn sep_key(sep: &Self::Sep) -> Self::Key<'_>;
-    /// The order of keys. (A method, since the compiler takes every lifetime of `Key` for a type of its own.)
-    fn compare(a: Self::Key<'_>, b: Self::Key<'_>) -> Ordering;
+    /// Where this item stands to a key. Not by way of [`Item::key`], which may have to follow a pointer that the order
+    /// seldom depends on.
+    fn compare(&self, key: Self::Key<'_>) -> Ordering;
+    /// The same of an owned copy of a key.
+    fn compare_sep(sep: &Self::Sep, key: Self::Key<'_>) -> Ordering;
     /// How many positions the item covers (bytes of a chunk, elements of a listpack).
     fn weight(&self) -> usize {
         1
@@ -141,16 +143,17 @@ impl<T: Item> Tree<T> {
         loop {
             match node {
                 Node::Inner(children) => {
-                    let index = children
-                        .partition_point(|c| T::compare(T::sep_key(&c.sep), key).is_le())
-                        .saturating_sub(1);
+                    let index =
+                        children.partition_point(|c| T::compare_sep(&c.sep, key).is_le()).saturating_sub(1);
                     path.push(index);
                     node = &children[index].node;
                 }
                 Node::Leaf(items) => {
-                    let index = items.partition_point(|i| T::compare(i.key(), key).is_lt());
+                    // The search would wait for five of its lines one after the other.
+                    prefetch(items.as_ptr(), size_of_val(&items[..]));
+                    let index = items.partition_point(|i| i.compare(key).is_lt());
                     path.push(index);
-                    let found = items.get(index).is_some_and(|i| T::compare(i.key(), key).is_eq());
+                    let found = items.get(index).is_some_and(|i| i.compare(key).is_eq());
                     return if found { Ok(path) } else { Err(path) };
                 }
             }
@@ -446,7 +449,7 @@ impl<T: Item> Node<T> {
                 child.items += 1;
                 child.weight += item.weight();
                 // Only below the very first separator can a smaller key land.
-                if T::compare(item.key(), T::sep_key(&child.sep)).is_lt() {
+                if T::compare_sep(&child.sep, item.key()).is_gt() {
                     child.sep = item.sep();
                 }
                 let split_off = Rc::make_mut(&mut child.node).insert(&steps[1..], item, nodes)?;

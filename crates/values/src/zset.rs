@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use crate::bytes::Bytes;
 use crate::digits;
-use crate::hash::scan_by_hash;
+use crate::hash::{compare_hashed, scan_by_hash};
 use crate::listpack::{Item as PackedItem, Listpack};
 use crate::size::allocated;
 use crate::thin::ThinBox;
@@ -64,12 +64,12 @@ impl Item for Ranked {
         self.clone()
     }
 
-    fn sep_key(sep: &Self) -> (Score, &[u8]) {
-        sep.key()
+    fn compare(&self, (score, name): (Score, &[u8])) -> Ordering {
+        self.score.cmp(&score).then_with(|| (*self.name).cmp(name))
     }
 
-    fn compare(a: (Score, &[u8]), b: (Score, &[u8])) -> Ordering {
-        a.cmp(&b)
+    fn compare_sep(sep: &Self, key: (Score, &[u8])) -> Ordering {
+        sep.compare(key)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -97,12 +97,12 @@ impl Item for Scored {
         (self.hash, self.name.clone())
     }
 
-    fn sep_key(sep: &(u64, Bytes)) -> (u64, &[u8]) {
-        (sep.0, &sep.1)
+    fn compare(&self, key: (u64, &[u8])) -> Ordering {
+        compare_hashed(self.hash, &self.name, key)
     }
 
-    fn compare(a: (u64, &[u8]), b: (u64, &[u8])) -> Ordering {
-        a.cmp(&b)
+    fn compare_sep(sep: &(u64, Bytes), key: (u64, &[u8])) -> Ordering {
+        compare_hashed(sep.0, &sep.1, key)
     }
 
     fn heap_bytes(&self) -> usize {

@@ -67,12 +67,12 @@ macro_rules! by_name {
                 self.name.clone()
             }
 
-            fn sep_key(sep: &Bytes) -> &[u8] {
-                sep
+            fn compare(&self, key: &[u8]) -> Ordering {
+                (*self.name).cmp(key)
             }
 
-            fn compare(a: &[u8], b: &[u8]) -> Ordering {
-                a.cmp(b)
+            fn compare_sep(sep: &Bytes, key: &[u8]) -> Ordering {
+                (**sep).cmp(key)
             }
 
             fn heap_bytes(&self) -> usize {
@@ -102,12 +102,12 @@ macro_rules! by_id {
                 self.key()
             }
 
-            fn sep_key(sep: &StreamId) -> StreamId {
-                *sep
+            fn compare(&self, key: StreamId) -> Ordering {
+                self.key().cmp(&key)
             }
 
-            fn compare(a: StreamId, b: StreamId) -> Ordering {
-                a.cmp(&b)
+            fn compare_sep(sep: &StreamId, key: StreamId) -> Ordering {
+                sep.cmp(&key)
             }
 
             fn heap_bytes(&self) -> usize {

@@ -86,12 +86,12 @@ impl Item for Node {
         self.id
     }
 
-    fn sep_key(sep: &StreamId) -> StreamId {
-        *sep
+    fn compare(&self, key: StreamId) -> Ordering {
+        self.id.cmp(&key)
     }
 
-    fn compare(a: StreamId, b: StreamId) -> Ordering {
-        a.cmp(&b)
+    fn compare_sep(sep: &StreamId, key: StreamId) -> Ordering {
+        sep.cmp(&key)
     }
 
     fn weight(&self) -> usize {

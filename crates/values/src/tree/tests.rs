@@ -14,11 +14,11 @@ impl Item for Num {
     fn sep(&self) -> Num {
         self.clone()
     }
-    fn sep_key(sep: &Num) -> u64 {
-        sep.0
+    fn compare(&self, key: u64) -> Ordering {
+        self.0.cmp(&key)
     }
-    fn compare(a: u64, b: u64) -> Ordering {
-        a.cmp(&b)
+    fn compare_sep(sep: &Num, key: u64) -> Ordering {
+        sep.compare(key)
     }
     fn weight(&self) -> usize {
         self.1
