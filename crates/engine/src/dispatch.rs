@@ -113,14 +113,14 @@ impl Engine {
 
     /// Parses and runs requests at the front of `input`; gives the number of bytes used up.
     fn run_requests(&mut self, conn: ConnId, input: &[u8]) -> usize {
-        let mut pipeline = std::mem::take(&mut self.pipeline);
+        let mut pipeline = self.pipeline.take().unwrap_or_default();
         pipeline.begin(&mut self.session_mut(conn).parser);
         let used = self.run_pipeline(conn, input, &mut pipeline);
         self.lap_us = None;
         if let Some(session) = self.sessions[conn].as_deref_mut() {
             pipeline.end(&mut session.parser);
         }
-        self.pipeline = pipeline;
+        self.pipeline = Some(pipeline);
         used
     }
 

@@ -76,8 +76,8 @@ pub struct Engine {
     pub(crate) txn: Txn,
     pub(crate) sessions: Vec<Option<Box<Session>>>,
     pub(crate) free_sessions: Vec<ConnId>,
-    /// Whose requests are being run.
-    pub(crate) pipeline: Pipeline,
+    /// Whose requests are being run; taken out meanwhile.
+    pub(crate) pipeline: Option<Box<Pipeline>>,
     pub(crate) next_client_id: u64,
     pub(crate) connected: usize,
     pub(crate) table: &'static Table,
@@ -156,7 +156,7 @@ impl Engine {
             txn: Txn::new(settings.journaled, settings.durability),
             sessions: Vec::new(),
             free_sessions: Vec::new(),
-            pipeline: Pipeline::default(),
+            pipeline: None,
             next_client_id: 1,
             connected: 0,
             table: Table::get(),

@@ -9,15 +9,20 @@ use sessile_engine::Engine;
 
 use crate::journal_link::{self, JournalLink};
 use crate::progress::{Counted, Lines, Progress, Unit};
+use crate::reactor::Reactor;
 
 /// At the start: loads the file where nothing was ever journaled, and journals what it holds.
-pub(crate) async fn start_from(engine: &mut Engine, journal: Option<&JournalLink>) -> Result<(), String> {
+pub(crate) fn start_from(
+    engine: &mut Engine,
+    journal: Option<&JournalLink>,
+    reactor: &mut Reactor,
+) -> Result<(), String> {
     if journal.is_some_and(|journal| !journal.fresh) {
         note_unused(engine.config());
         return Ok(());
     }
     match journal {
-        Some(journal) if load(engine)? => journal_link::keep_import(engine, journal).await,
+        Some(journal) if load(engine)? => journal_link::keep_import(engine, journal, reactor),
         Some(_) => Ok(()),
         None => load(engine).map(drop),
     }

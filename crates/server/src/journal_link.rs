@@ -1,7 +1,6 @@
 //! Between engine and journal: recovery, handing batches over, telling the engine how far the journal has come.
 
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,10 +12,10 @@ use sessile_journal::{
 };
 use sessile_keyspace::snapshot::Snapshot;
 use sessile_keyspace::{Durability, Gate};
-use tokio::sync::Notify;
 
 use crate::progress::{Lines, Progress, Unit};
-use crate::shard::{Shard, is_behind};
+use crate::reactor::{Alarm, Reactor};
+use crate::shard::Shard;
 
 /// How long a stop waits for the last commit.
 const STOP_WAIT: Duration = Duration::from_secs(30);
@@ -36,8 +35,6 @@ pub(crate) struct JournalLink {
     pub disk: DiskJournal,
     /// Whether nothing was ever in it.
     pub fresh: bool,
-    /// Its progress or health changed.
-    changed: Arc<Notify>,
 }
 
 impl JournalLink {
@@ -95,16 +92,15 @@ impl JournalLink {
     }
 }
 
-/// Opens the journal and recovers what it holds; `None` with `appendonly no`.
-pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
+/// Opens the journal and recovers what it holds; `None` with `appendonly no`. It rings when its progress or health changes.
+pub(crate) fn open(engine: &mut Engine, alarm: &Arc<Alarm>) -> Result<Option<JournalLink>, String> {
     let Some(sync) = sync_policy(engine) else {
         tracing::warn!(
             "appendonly no: nothing is journaled, an acknowledged write may be lost with the process"
         );
         return Ok(None);
     };
-    let changed = Arc::new(Notify::new());
-    let waker = Arc::clone(&changed);
+    let alarm = Arc::clone(alarm);
     let mut options = DiskOptions::default();
     options.log.segment_bytes = engine.config().memory_bytes(names::JOURNAL_SEGMENT_SIZE);
     // A record as large as a segment would leave no room that is certain in any segment, however many are made ready.
@@ -115,7 +111,7 @@ pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
     // Messages name files by whole paths: whoever reads them stands elsewhere.
     let dir = std::env::current_dir().map_err(|error| format!("cannot tell the data directory: {error}"))?;
     let mut progress = reading(&dir.join(JOURNAL_DIR_NAME), "recovering the journal", Lines::Log);
-    let opened = DiskJournal::open(&dir, options, Arc::new(move || waker.notify_one()), |batch| {
+    let opened = DiskJournal::open(&dir, options, Arc::new(move || alarm.ring()), |batch| {
         progress.add((batch.bytes.len() + RECORD_HEADER_LEN) as u64);
         engine.recover(batch.bytes, batch.last_lsn, batch.time_ms)
     });
@@ -140,12 +136,16 @@ pub(crate) fn open(engine: &mut Engine) -> Result<Option<JournalLink>, String> {
         began.elapsed().as_secs_f64(),
     );
     let fresh = recovery.last_lsn == 0 && recovery.snapshot_lsn.is_none();
-    Ok(Some(JournalLink { disk, fresh, changed }))
+    Ok(Some(JournalLink { disk, fresh }))
 }
 
 /// Makes durable what was loaded from a file before the first transaction: as a snapshot at LSN 0, which is installed
 /// as a whole. After a crash on the way the journal is as fresh as before, and the file is loaded again.
-pub(crate) async fn keep_import(engine: &mut Engine, journal: &JournalLink) -> Result<(), String> {
+pub(crate) fn keep_import(
+    engine: &mut Engine,
+    journal: &JournalLink,
+    reactor: &mut Reactor,
+) -> Result<(), String> {
     let began = Instant::now();
     let lost = |error: &dyn std::fmt::Display| format!("what was loaded cannot be journaled: {error}");
     let time_ms = engine.now_ms();
@@ -155,7 +155,7 @@ pub(crate) async fn keep_import(engine: &mut Engine, journal: &JournalLink) -> R
     let mut progress = Progress::new("journaling what was loaded", Unit::Keys, entries, Lines::Log);
     loop {
         while !journal.disk.snapshot_room() {
-            let _ = tokio::time::timeout(LOOK, journal.changed.notified()).await;
+            await_journal(reactor).map_err(|error| lost(&error))?;
         }
         let (bytes, complete) = engine.keyspace_mut().snapshot_turn(IMPORT_BYTES_A_TURN);
         journal.disk.snapshot_write(bytes).map_err(|error| lost(&error))?;
@@ -167,9 +167,7 @@ pub(crate) async fn keep_import(engine: &mut Engine, journal: &JournalLink) -> R
     journal.disk.snapshot_finish().map_err(|error| lost(&error))?;
     loop {
         match journal.disk.snapshot_state() {
-            SnapshotState::Writing { .. } => {
-                let _ = tokio::time::timeout(LOOK, journal.changed.notified()).await;
-            }
+            SnapshotState::Writing { .. } => await_journal(reactor).map_err(|error| lost(&error))?,
             SnapshotState::Done { file_bytes, .. } => {
                 let took_s = began.elapsed().as_secs_f64();
                 tracing::info!("what was loaded is durable: {file_bytes} bytes, in {took_s:.3} s");
@@ -179,6 +177,13 @@ pub(crate) async fn keep_import(engine: &mut Engine, journal: &JournalLink) -> R
             SnapshotState::None => return Err(lost(&"it was given up")),
         }
     }
+}
+
+/// Sleeps until the journal rings, or is to be looked at again. For when no socket is served.
+fn await_journal(reactor: &mut Reactor) -> std::io::Result<()> {
+    reactor.wait(LOOK)?;
+    reactor.alarm().answer();
+    Ok(())
 }
 
 /// How soon a batch must be durable; `None` where nothing is journaled.
@@ -225,80 +230,61 @@ fn refuse_to_start_empty(append_only: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Hands effects to the journal as soon as the tasks that are ready now have had their turn.
-pub(crate) async fn hand_over(shard: Rc<Shard>) {
+/// Hands the journal what was written since.
+pub(crate) fn hand_over(shard: &mut Shard) {
     let Some(journal) = &shard.journal else { return };
-    loop {
-        shard.flush.notified().await;
-        hand_over_now(&shard, journal);
-    }
-}
-
-fn hand_over_now(shard: &Shard, journal: &JournalLink) {
-    let taken = {
-        let mut engine = shard.engine.borrow_mut();
-        let time_ms = engine.now_ms();
-        // Asked each time, since CONFIG SET appendfsync may change it.
-        let sync = sync_policy(&engine).unwrap_or_default();
-        let waiting = engine.gated_clients();
-        engine.take_batch().map(|(bytes, last_lsn)| Batch { bytes, last_lsn, time_ms, sync, waiting })
-    };
-    if let Some(batch) = taken
-        && let Err(error) = journal.disk.append(batch)
-    {
-        tracing::error!("the journal refused a batch: {error}");
-        tell_progress(shard, journal);
-    }
+    let engine = &mut shard.engine;
+    let Some((bytes, last_lsn)) = engine.take_batch() else { return };
+    // Asked each time, since CONFIG SET appendfsync may change it.
+    let sync = sync_policy(engine).unwrap_or_default();
+    let (time_ms, waiting) = (engine.now_ms(), engine.gated_clients());
+    let appended = journal.disk.append(Batch { bytes, last_lsn, time_ms, sync, waiting });
     let queued_bytes = journal.disk.queued_bytes();
-    shard.engine.borrow_mut().server_facts().queued_bytes = queued_bytes;
+    engine.server_facts().queued_bytes = queued_bytes;
     shard.balance(queued_bytes);
+    if let Err(error) = appended {
+        tracing::error!("the journal refused a batch: {error}");
+        follow(shard);
+    }
 }
 
-/// Follows the journal's progress and opens the gates.
-pub(crate) async fn follow(shard: Rc<Shard>) {
+/// Follows the journal's progress and opens the gates. A write is not announced before its sync; INFO shows how far it is
+/// all the same, since this has a turn without a ring as well.
+pub(crate) fn follow(shard: &mut Shard) {
+    shard.look_again_in(LOOK);
     let Some(journal) = &shard.journal else { return };
-    tell_progress(&shard, journal);
-    let mut look = tokio::time::interval(LOOK);
-    loop {
-        tokio::select! {
-            () = journal.changed.notified() => {}
-            // A write is not announced before its sync; INFO shows how far it is all the same.
-            _ = look.tick() => {}
-        }
-        tell_progress(&shard, journal);
-        shard.after_turn();
-    }
-}
-
-fn tell_progress(shard: &Shard, journal: &JournalLink) {
+    let engine = &mut shard.engine;
     let progress = journal.disk.progress();
-    {
-        let mut engine = shard.engine.borrow_mut();
-        engine.set_time(crate::clock::now());
-        engine.advance(Gate { written: progress.written, durable: progress.durable });
-        let full = journal.disk.room(4096) == Room::Full;
-        journal.tell_health(&mut engine, full, shard.overdue.get());
-        let facts = engine.server_facts();
-        facts.progress = (progress.written, progress.durable);
-        facts.syncs_delayed = journal.disk.syncs_delayed();
-        facts.queued_bytes = journal.disk.queued_bytes();
-        let sizes = journal.disk.sizes();
-        (facts.journal_bytes, facts.snapshot_bytes) = (sizes.journal_bytes, sizes.snapshot_bytes);
-    }
-    shard.balance(journal.disk.queued_bytes());
+    engine.set_time(crate::clock::now());
+    engine.advance(Gate { written: progress.written, durable: progress.durable });
+    let full = journal.disk.room(4096) == Room::Full;
+    journal.tell_health(engine, full, shard.overdue);
+    let queued_bytes = journal.disk.queued_bytes();
+    let sizes = journal.disk.sizes();
+    let facts = engine.server_facts();
+    facts.progress = (progress.written, progress.durable);
+    facts.syncs_delayed = journal.disk.syncs_delayed();
+    facts.queued_bytes = queued_bytes;
+    (facts.journal_bytes, facts.snapshot_bytes) = (sizes.journal_bytes, sizes.snapshot_bytes);
+    shard.balance(queued_bytes);
     shard.look_for_room();
+    shard.after_turn();
 }
 
 /// At a stop: everything that ran becomes durable, and its replies leave.
-pub(crate) async fn finish(shard: &Rc<Shard>) {
-    let Some(journal) = &shard.journal else { return shard.send_ready() };
-    hand_over_now(shard, journal);
-    journal.disk.hasten(shard.engine.borrow().last_lsn());
-    let until = Instant::now() + STOP_WAIT;
-    while is_behind(shard) && Instant::now() < until {
-        let _ = tokio::time::timeout(Duration::from_millis(100), journal.changed.notified()).await;
-        tell_progress(shard, journal);
+pub(crate) fn finish(shard: &mut Shard, reactor: &mut Reactor) {
+    hand_over(shard);
+    if let Some(journal) = &shard.journal {
+        journal.disk.hasten(shard.engine.last_lsn());
     }
-    tell_progress(shard, journal);
+    let until = Instant::now() + STOP_WAIT;
+    while shard.is_behind() && Instant::now() < until {
+        if let Err(error) = await_journal(reactor) {
+            tracing::error!("cannot wait for the journal: {error}");
+            break;
+        }
+        follow(shard);
+    }
+    follow(shard);
     shard.send_ready();
 }

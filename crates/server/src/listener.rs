@@ -1,27 +1,28 @@
 //! Listening sockets.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Interest, Registry};
 use sessile_config::{Config, table as names};
 use sessile_engine::{Engine, Peer};
 use socket2::{Domain, SockRef, Socket as RawSocket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Notify;
 
-use crate::connection::{self, Socket};
+use crate::clock;
+use crate::connection::Socket;
+use crate::reactor::LISTENER;
 use crate::shard::Shard;
 
 /// How long to wait when the system has no descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections taken in before others have their turn.
+const ACCEPTS_A_TURN: usize = 64;
 
 /// A socket that listens.
 enum Listener {
@@ -63,15 +64,38 @@ impl Drop for SocketFile {
     }
 }
 
+#[derive(Default)]
+struct Listeners {
+    sockets: Vec<Listener>,
+    /// Where new ones are registered.
+    registry: Option<Registry>,
+}
+
+impl Listeners {
+    fn add(&mut self, mut listener: Listener) -> io::Result<()> {
+        if let Some(registry) = &self.registry {
+            match &mut listener {
+                Listener::Tcp(listener) => registry.register(listener, LISTENER, Interest::READABLE)?,
+                Listener::Unix(listener, _) => registry.register(listener, LISTENER, Interest::READABLE)?,
+            }
+        }
+        self.sockets.push(listener);
+        Ok(())
+    }
+
+    fn add_all(&mut self, listeners: Vec<Listener>) -> Result<(), String> {
+        let added = listeners.into_iter().try_for_each(|listener| self.add(listener));
+        added.map_err(|error| format!("cannot watch a listening socket: {error}"))
+    }
+}
+
 thread_local! {
-    /// The data thread's listening sockets. CONFIG SET closes and opens them between two turns of their task.
-    static LISTENERS: RefCell<Vec<Listener>> = const { RefCell::new(Vec::new()) };
-    /// Rung when they are others.
-    static CHANGED: Rc<Notify> = Rc::new(Notify::new());
+    /// The data thread's listening sockets. CONFIG SET, which runs on it, closes and opens them.
+    static LISTENERS: RefCell<Listeners> = RefCell::default();
 }
 
 /// Opens every socket that the configuration asks for.
-pub(crate) fn bind(engine: &mut Engine) -> Result<(), String> {
+pub(crate) fn bind(engine: &mut Engine, registry: &Registry) -> Result<(), String> {
     let config = engine.config();
     let mut listeners = open_tcp(config)?;
     let path = config.text(names::UNIXSOCKET).into_owned();
@@ -82,7 +106,10 @@ pub(crate) fn bind(engine: &mut Engine) -> Result<(), String> {
     if listeners.is_empty() {
         return Err("neither `port` nor `unixsocket` is set: nobody could connect".into());
     }
-    LISTENERS.set(listeners);
+    let registry =
+        registry.try_clone().map_err(|error| format!("cannot watch listening sockets: {error}"))?;
+    LISTENERS.set(Listeners { sockets: Vec::new(), registry: Some(registry) });
+    LISTENERS.with_borrow_mut(|all| all.add_all(listeners))?;
     tracing::info!("ready to accept connections on port {}", config.port(names::PORT));
     Ok(())
 }
@@ -96,11 +123,9 @@ pub(crate) fn close() {
 pub(crate) fn listen_anew(config: &Config) -> Result<(), String> {
     LISTENERS.with_borrow_mut(|listeners| {
         // Closed first: an address may be among the new ones, or be covered by one of them.
-        listeners.retain(|listener| matches!(listener, Listener::Unix(..)));
-        listeners.extend(open_tcp(config)?);
-        Ok::<(), String>(())
+        listeners.sockets.retain(|listener| matches!(listener, Listener::Unix(..)));
+        listeners.add_all(open_tcp(config)?)
     })?;
-    CHANGED.with(|changed| changed.notify_one());
     tracing::info!("ready to accept connections on port {}", config.port(names::PORT));
     Ok(())
 }
@@ -154,7 +179,7 @@ fn bind_tcp(host: &str, port: u16, backlog: i32) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&SocketAddr::new(ip, port).into())?;
     socket.listen(backlog)?;
-    TcpListener::from_std(socket.into())
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 fn resolve(host: &str) -> io::Result<IpAddr> {
@@ -172,31 +197,28 @@ fn bind_unix(path: &str, mode: u32) -> io::Result<Listener> {
     Ok(Listener::Unix(listener, SocketFile::at(path)?))
 }
 
-/// Takes connections in for ever.
-pub(crate) async fn accept(shard: Rc<Shard>) {
-    let changed = CHANGED.with(Rc::clone);
-    loop {
-        let accepted = tokio::select! {
-            accepted = poll_fn(poll_accept) => accepted,
-            () = changed.notified() => continue,
-        };
-        match accepted {
+/// Takes in connections that wait, as many as a turn may. Gives when to go on, by the stopwatch; `None` when nobody waits.
+pub(crate) fn accept(shard: &mut Shard) -> Option<u64> {
+    for _ in 0..ACCEPTS_A_TURN {
+        match accept_one() {
             Ok(Accepted::Tcp(stream, addr)) => {
-                let peer = tcp_peer(&shard, &stream, addr);
-                tokio::task::spawn_local(connection::serve(Rc::clone(&shard), Socket::Tcp(stream), peer));
+                let peer = tcp_peer(shard, &stream, addr);
+                shard.begin_conn(Socket::Tcp(stream), peer);
             }
             Ok(Accepted::Unix(stream, path)) => {
                 let addr = format!("{path}:0");
                 let fd = stream.as_raw_fd();
                 let peer = Peer { addr: addr.clone(), local_addr: addr, fd, unix: true, loopback: true };
-                tokio::task::spawn_local(connection::serve(Rc::clone(&shard), Socket::Unix(stream), peer));
+                shard.begin_conn(Socket::Unix(stream), peer);
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                return Some(clock::stopwatch_us() + ACCEPT_PAUSE.as_micros() as u64);
             }
         }
     }
+    Some(0)
 }
 
 enum Accepted {
@@ -205,28 +227,29 @@ enum Accepted {
 }
 
 /// A connection of any of the sockets.
-fn poll_accept(cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+fn accept_one() -> io::Result<Accepted> {
     LISTENERS.with_borrow(|listeners| {
-        for listener in listeners {
-            let polled = match listener {
+        for listener in &listeners.sockets {
+            let accepted = match listener {
                 Listener::Tcp(listener) => {
-                    listener.poll_accept(cx).map_ok(|(stream, addr)| Accepted::Tcp(stream, addr))
+                    listener.accept().map(|(stream, addr)| Accepted::Tcp(stream, addr))
                 }
                 Listener::Unix(listener, file) => {
-                    listener.poll_accept(cx).map_ok(|(stream, _)| Accepted::Unix(stream, file.name.clone()))
+                    listener.accept().map(|(stream, _)| Accepted::Unix(stream, file.name.clone()))
                 }
             };
-            if polled.is_ready() {
-                return polled;
+            match accepted {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => return accepted,
             }
         }
-        Poll::Pending
+        Err(io::ErrorKind::WouldBlock.into())
     })
 }
 
 fn tcp_peer(shard: &Shard, stream: &TcpStream, addr: SocketAddr) -> Peer {
     let _ = stream.set_nodelay(true);
-    let keepalive_s = shard.engine.borrow().config().int(names::TCP_KEEPALIVE) as u64;
+    let keepalive_s = shard.engine.config().int(names::TCP_KEEPALIVE) as u64;
     if keepalive_s > 0 {
         let keepalive = TcpKeepalive::new()
             .with_time(Duration::from_secs(keepalive_s))

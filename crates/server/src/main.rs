@@ -18,6 +18,7 @@ mod logging;
 mod machine;
 mod metrics;
 mod progress;
+mod reactor;
 mod shard;
 mod signals;
 mod snapshots;

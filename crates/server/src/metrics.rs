@@ -9,13 +9,14 @@ mod process;
 mod table;
 
 use std::net::TcpListener;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sessile_config::{Config, table as names};
 use sessile_engine::{ClientSums, Figures, Refusal};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::reactor::Alarm;
 use crate::shard::Shard;
 
 /// Questions that may wait for the data thread; more wait at their sender.
@@ -48,10 +49,19 @@ struct Journal {
 /// The data thread's end of the page.
 pub(crate) struct Page {
     asks: mpsc::Receiver<Ask>,
+    gathering: Option<Gathering>,
+}
+
+/// Numbers that are being gathered: adding up ten thousand clients takes several turns.
+struct Gathering {
+    clients: ClientSums,
+    /// The connection that comes next.
+    next: usize,
+    reply: oneshot::Sender<Box<Numbers>>,
 }
 
 /// Opens the page, if `metrics-port` asks for one.
-pub(crate) fn open(config: &Config) -> Result<Option<Page>, String> {
+pub(crate) fn open(config: &Config, alarm: &Arc<Alarm>) -> Result<Option<Page>, String> {
     let port = config.port(names::METRICS_PORT);
     if port == 0 {
         return Ok(None);
@@ -62,42 +72,54 @@ pub(crate) fn open(config: &Config) -> Result<Option<Page>, String> {
         format!("cannot serve metrics on {host}:{port}: {error}; check `metrics-bind` and `metrics-port`")
     })?;
     let (sender, asks) = mpsc::channel(ASKS_MAX);
-    page::start(listener, page::Door { asks: sender })
+    page::start(listener, page::Door { asks: sender, alarm: Arc::clone(alarm) })
         .map_err(|error| format!("cannot serve metrics on {host}:{port}: {error}"))?;
     tracing::info!("metrics and health are on http://{host}:{port}/metrics, /health/live and /health/ready");
-    Ok(Some(Page { asks }))
+    Ok(Some(Page { asks, gathering: None }))
 }
 
 impl Page {
-    /// Answers for ever, on the data thread.
-    pub(crate) async fn answer(mut self, shard: Rc<Shard>) {
-        while let Some(ask) = self.asks.recv().await {
-            // Whoever asked may have given up.
-            match ask {
-                Ask::Numbers(reply) => drop(reply.send(Box::new(gather(&shard).await))),
-                Ask::Ready(reply) => drop(reply.send(why_not_ready(&shard))),
+    /// Whether [`gather`] has to go on.
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.gathering.is_some()
+    }
+}
+
+/// Answers what was asked, on the data thread. Whoever asked may have given up.
+pub(crate) fn answer(shard: &mut Shard) {
+    while let Some(page) = shard.metrics.as_mut().filter(|page| !page.is_gathering()) {
+        match page.asks.try_recv() {
+            Ok(Ask::Numbers(reply)) => {
+                page.gathering = Some(Gathering { clients: ClientSums::default(), next: 0, reply });
             }
+            Ok(Ask::Ready(reply)) => drop(reply.send(why_not_ready(shard))),
+            Err(_) => return,
         }
     }
 }
 
-async fn gather(shard: &Shard) -> Numbers {
-    let (mut clients, mut next) = (ClientSums::default(), Some(0));
-    while let Some(from) = next {
-        next = shard.engine.borrow().add_up_clients(from, CLIENTS_A_TURN, &mut clients);
-        tokio::task::yield_now().await;
+/// Goes on with the numbers that were asked for.
+pub(crate) fn gather(shard: &mut Shard) {
+    let Some(page) = shard.metrics.as_mut() else { return };
+    let Some(mut gathering) = page.gathering.take() else { return };
+    if let Some(next) = shard.engine.add_up_clients(gathering.next, CLIENTS_A_TURN, &mut gathering.clients) {
+        gathering.next = next;
+        page.gathering = Some(gathering);
+        return;
     }
+    let Gathering { clients, reply, .. } = gathering;
     let journal = shard.journal.as_ref().map(|link| Journal {
         figures: link.disk.figures(),
         progress: sessile_journal::Journal::progress(&link.disk),
         sizes: sessile_journal::Journal::sizes(&link.disk),
     });
-    let engine = shard.engine.borrow().figures();
-    Numbers { engine, clients, journal, not_ready: why_not_ready(shard) }
+    let engine = shard.engine.figures();
+    drop(reply.send(Box::new(Numbers { engine, clients, journal, not_ready: why_not_ready(shard) })));
+    answer(shard);
 }
 
 fn why_not_ready(shard: &Shard) -> Option<String> {
-    match shard.engine.borrow().refusal() {
+    match shard.engine.refusal() {
         Some(Refusal::Journal(why)) => return Some(format!("writes are refused: {why}")),
         Some(Refusal::Dump) => {
             return Some(
@@ -105,7 +127,7 @@ fn why_not_ready(shard: &Shard) -> Option<String> {
             );
         }
         Some(Refusal::Stopping) => return Some(STOPPING.into()),
-        None if shard.ending.borrow().is_some() => return Some(STOPPING.into()),
+        None if shard.ending.is_some() => return Some(STOPPING.into()),
         None => {}
     }
     let under_way = shard.journal.as_ref()?.disk.figures().sync_under_way?;

@@ -1,233 +1,372 @@
-//! The data thread: one engine, its connections, its journal, on a single-threaded runtime.
+//! The data thread: one engine, its connections, its journal, and the loop that gives each its turn.
 //!
-//! Commands run inline in the task that read them; nothing is handed to another thread but batches for the journal.
+//! Commands run where they were read; nothing is handed to another thread but batches for the journal. A turn of the loop
+//! serves all sockets that are ready, then hands the journal what they wrote, then sends the replies that may leave.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use mio::Registry;
 use sessile_config::{Config, table as names};
-use sessile_engine::{ConnId, Engine, Options};
+use sessile_engine::{ConnId, Engine, Options, Peer};
 use sessile_journal::Journal;
-use tokio::sync::Notify;
 
-use crate::connection::Conn;
-use crate::journal_link::JournalLink;
+use crate::connection::{Came, Conn, Socket};
+use crate::journal_link::{self, JournalLink};
+use crate::reactor::{ALARM, LISTENER, Reactor, SIGNAL};
+use crate::signals::{self, Watched};
 use crate::snapshots::Snapshots;
-use crate::{
-    background, clock, descriptors, dump_file, journal_link, listener, machine, metrics, progress, signals,
-};
+use crate::{background, clock, descriptors, dump_file, listener, machine, metrics, progress};
 
+/// Bytes read from a socket at once.
+const READ_BYTES: usize = 64 * 1024;
+/// The same while too much waits for the journal: enough for a request that asks what is going on.
+const HELD_READ_BYTES: usize = 1024;
 /// How old the engine's time may be when commands run: reading two clocks for each request shows in the profile.
 const TIME_KEPT_US: u64 = 200;
 /// How long replies may wait for the other sockets of a turn to be read.
 const UNSENT_US: u64 = 500;
 
-/// What the tasks of the data thread share.
+/// The data thread's state.
 pub(crate) struct Shard {
     /// The engine.
-    pub engine: RefCell<Engine>,
+    pub engine: Engine,
     /// The journal, unless `appendonly no`.
     pub journal: Option<JournalLink>,
-    /// A buffer that sockets are read into; one is enough, since a turn never waits while it holds it.
-    pub read_buffer: RefCell<Vec<u8>>,
-    conns: RefCell<Vec<Option<Rc<Conn>>>>,
+    /// What is written beside the commands.
+    pub snapshots: Snapshots,
+    /// The metrics page, where there is one.
+    pub metrics: Option<metrics::Page>,
+    /// What stops the node from outside.
+    pub signals: Vec<Watched>,
+    registry: Registry,
+    conns: Vec<Option<Conn>>,
+    /// Connections that have a turn without an event.
+    listed: Vec<ConnId>,
+    /// What sockets are read into.
+    read_buffer: Vec<u8>,
+    /// The stopwatch when this turn of the loop began.
+    pub turn_began_us: u64,
     /// When [`Shard::feed`] last told the engine the time, by the stopwatch.
-    time_told_us: Cell<u64>,
-    /// There is something for the journal.
-    pub flush: Notify,
-    /// There is something for sockets.
-    send: Notify,
-    /// Since when, by the stopwatch.
-    unsent_since_us: Cell<Option<u64>>,
-    /// The node is to stop.
-    pub stop: Notify,
-    /// Only diagnostics run: too much is not durable yet.
-    holding_back: Cell<bool>,
-    /// Since when.
-    held_since: Cell<Option<Instant>>,
+    time_told_us: u64,
+    /// Since when replies wait to be sent, by the stopwatch.
+    unsent_since_us: Option<u64>,
+    /// Since when only diagnostics run: too much is not durable yet.
+    held_since: Option<Instant>,
+    /// Of each socket no more than a request is read, since only diagnostics run.
+    holding_back: bool,
     /// A connection rests until the journal has room for its large request.
-    awaits_room: Cell<bool>,
+    awaits_room: bool,
     /// That has lasted for `journal-wait-max`: everything runs again, and writes are refused, unexecuted.
-    pub overdue: Cell<bool>,
+    pub overdue: bool,
     pending_max_bytes: u64,
     /// `journal-wait-max`.
     pub wait_max: Duration,
-    /// A turn of the engine is wanted at once.
-    pub hurry: Notify,
-    /// What is written beside the commands.
-    pub snapshots: Snapshots,
+    /// A turn of the background is wanted at once; sockets have theirs first.
+    pub hurry: bool,
+    /// The tenth of a second that the engine's rates were last sampled in.
+    pub sampled_tenth: u64,
+    timers: Timers,
     /// `None` while running; then how the process ends.
-    pub ending: RefCell<Option<Result<(), String>>>,
+    pub ending: Option<Result<(), String>>,
+}
+
+/// What happens by itself, by the stopwatch.
+#[derive(Default)]
+struct Timers {
+    /// The background's next turn.
+    background_us: u64,
+    /// When the journal's progress is looked at, should nobody announce it.
+    look_us: u64,
+    /// When connections are accepted again, after there was no descriptor for one; `None` while nobody waits.
+    accept_us: Option<u64>,
 }
 
 impl Shard {
-    fn new(engine: Engine, journal: Option<JournalLink>) -> Self {
+    fn new(engine: Engine, journal: Option<JournalLink>, registry: Registry) -> Self {
         let pending_max_bytes = engine.config().memory_bytes(names::JOURNAL_PENDING_MAX);
         let wait_max = Duration::from_millis(engine.config().int(names::JOURNAL_WAIT_MAX) as u64);
         Self {
-            engine: RefCell::new(engine),
+            engine,
             journal,
-            read_buffer: RefCell::new(Vec::new()),
-            conns: RefCell::new(Vec::new()),
-            time_told_us: Cell::new(0),
-            flush: Notify::new(),
-            send: Notify::new(),
-            unsent_since_us: Cell::new(None),
-            stop: Notify::new(),
-            holding_back: Cell::new(false),
-            held_since: Cell::new(None),
-            awaits_room: Cell::new(false),
-            overdue: Cell::new(false),
+            snapshots: Snapshots::default(),
+            metrics: None,
+            signals: Vec::new(),
+            registry,
+            conns: Vec::new(),
+            listed: Vec::new(),
+            read_buffer: vec![0; READ_BYTES],
+            turn_began_us: clock::stopwatch_us(),
+            time_told_us: 0,
+            unsent_since_us: None,
+            held_since: None,
+            holding_back: false,
+            awaits_room: false,
+            overdue: false,
             pending_max_bytes,
             wait_max,
-            hurry: Notify::new(),
-            snapshots: Snapshots::default(),
-            ending: RefCell::new(None),
+            hurry: false,
+            sampled_tenth: 0,
+            timers: Timers::default(),
+            ending: None,
         }
     }
 
-    /// Remembers a connection's socket.
-    pub(crate) fn register(&self, id: ConnId, conn: Rc<Conn>) {
-        let mut conns = self.conns.borrow_mut();
-        if conns.len() <= id {
-            conns.resize_with(id + 1, || None);
+    /// How long the loop may sleep.
+    fn pause(&self) -> Duration {
+        let metrics_wait = self.metrics.as_ref().is_some_and(metrics::Page::is_gathering);
+        if !self.listed.is_empty() || self.hurry || metrics_wait || self.engine.has_ready() {
+            return Duration::ZERO;
         }
-        conns[id] = Some(conn);
+        let Timers { background_us, look_us, accept_us } = self.timers;
+        let next_us = background_us.min(look_us).min(accept_us.unwrap_or(u64::MAX));
+        Duration::from_micros(next_us.saturating_sub(clock::stopwatch_us()))
     }
 
-    /// Forgets it.
-    pub(crate) fn forget(&self, id: ConnId) {
-        self.conns.borrow_mut()[id] = None;
+    /// One turn of the loop.
+    fn turn(&mut self, reactor: &Reactor) {
+        self.turn_began_us = clock::stopwatch_us();
+        let hurried = std::mem::take(&mut self.hurry);
+        for id in std::mem::take(&mut self.listed) {
+            if let Some(conn) = self.conns.get_mut(id).and_then(Option::as_mut) {
+                conn.listed = false;
+                self.serve(id);
+            }
+        }
+        for event in reactor.events() {
+            match event.token() {
+                ALARM => {}
+                LISTENER => {
+                    self.timers.accept_us.get_or_insert(0);
+                }
+                token if token.0 <= SIGNAL.0 && token.0 > SIGNAL.0 - self.signals.len() => {
+                    signals::answer(self, token);
+                }
+                token => {
+                    if let Some(conn) = self.conns.get_mut(token.0).and_then(Option::as_mut) {
+                        conn.note(event);
+                        self.serve(token.0);
+                    }
+                }
+            }
+        }
+        if self.timers.accept_us.is_some_and(|at_us| at_us <= self.turn_began_us) {
+            self.timers.accept_us = listener::accept(self);
+        }
+        if reactor.alarm().answer() {
+            metrics::answer(self);
+            journal_link::follow(self);
+        } else if self.timers.look_us <= self.turn_began_us {
+            journal_link::follow(self);
+        }
+        if self.metrics.as_ref().is_some_and(metrics::Page::is_gathering) {
+            metrics::gather(self);
+        }
+        if hurried || self.timers.background_us <= self.turn_began_us {
+            let pause = background::turn(self);
+            self.timers.background_us = clock::stopwatch_us() + pause.as_micros() as u64;
+        }
+        journal_link::hand_over(self);
+        self.send_ready();
+    }
+
+    /// Has the journal's progress looked at again after a while.
+    pub(crate) fn look_again_in(&mut self, pause: Duration) {
+        self.timers.look_us = self.turn_began_us + pause.as_micros() as u64;
+    }
+
+    /// One turn of a connection: sends what waited for its socket, reads once, runs what came.
+    fn serve(&mut self, id: ConnId) {
+        let Some(conn) = self.conns[id].as_mut() else { return };
+        if conn.can_go_on() {
+            conn.send(&mut self.engine, id);
+            if conn.can_go_on() {
+                return self.list(id);
+            }
+        }
+        if conn.has_ended(&self.engine, id) {
+            return self.end_conn(id);
+        }
+        let reads = self.engine.wants_input(id) && !self.is_stopping() && !self.makes_room_for(id);
+        let limit = if self.holding_back { HELD_READ_BYTES } else { READ_BYTES };
+        let Some(conn) = self.conns[id].as_mut() else { return };
+        // While it does not read, a peer that hangs up is noticed when it is written to.
+        conn.rests = !reads;
+        if !reads || !conn.is_readable() {
+            return;
+        }
+        let came = conn.read(&mut self.read_buffer[..limit]);
+        if conn.is_readable() {
+            self.list(id);
+        }
+        match came {
+            Came::Nothing => {}
+            Came::End => self.end_conn(id),
+            Came::Bytes(count) => {
+                let buffer = std::mem::take(&mut self.read_buffer);
+                self.feed(id, &buffer[..count]);
+                self.read_buffer = buffer;
+                self.after_turn();
+                // One that a limit cut off lets go of its memory before others take theirs.
+                if self.engine.should_close(id) {
+                    self.end_conn(id);
+                }
+            }
+        }
+    }
+
+    /// Gives a connection a turn in the loop's next one.
+    fn list(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id).and_then(Option::as_mut)
+            && !std::mem::replace(&mut conn.listed, true)
+        {
+            self.listed.push(id);
+        }
+    }
+
+    fn list_all(&mut self) {
+        (0..self.conns.len()).for_each(|id| self.list(id));
+    }
+
+    /// Takes a connection in; the system may refuse to watch its socket.
+    pub(crate) fn begin_conn(&mut self, mut socket: Socket, peer: Peer) {
+        self.engine.set_time(clock::now());
+        let id = match self.engine.connect(peer) {
+            Ok(id) => id,
+            Err(refusal) => {
+                let _ = socket.write(refusal);
+                return;
+            }
+        };
+        if let Err(error) = socket.register(&self.registry, id) {
+            tracing::warn!("cannot watch a connection: {error}");
+            return self.engine.disconnect(id);
+        }
+        if self.conns.len() <= id {
+            self.conns.resize_with(id + 1, || None);
+        }
+        self.conns[id] = Some(Conn::new(socket));
+    }
+
+    /// Lets a connection go. A peer that has closed its side may still read.
+    fn end_conn(&mut self, id: ConnId) {
+        if let Some(mut conn) = self.conns[id].take() {
+            conn.send(&mut self.engine, id);
+            self.engine.disconnect(id);
+            self.after_turn();
+        }
     }
 
     /// Gives bytes from a socket to the engine.
-    pub(crate) fn feed(&self, id: ConnId, bytes: &[u8]) {
+    fn feed(&mut self, id: ConnId, bytes: &[u8]) {
         // A stopping node executes nothing more, or clients that keep writing would put its last commit off.
-        if self.ending.borrow().is_some() {
+        if self.ending.is_some() {
             return;
         }
         let at_us = clock::stopwatch_us();
-        match self.unsent_since_us.get() {
-            None => self.unsent_since_us.set(Some(at_us)),
+        match self.unsent_since_us {
+            None => self.unsent_since_us = Some(at_us),
             Some(since_us) if at_us - since_us >= UNSENT_US => {
                 self.send_ready();
-                self.unsent_since_us.set(Some(at_us));
+                self.unsent_since_us = Some(at_us);
             }
             Some(_) => {}
         }
-        let mut engine = self.engine.borrow_mut();
-        if at_us - self.time_told_us.get() >= TIME_KEPT_US {
-            self.time_told_us.set(at_us);
-            engine.set_time(clock::now());
+        if at_us - self.time_told_us >= TIME_KEPT_US {
+            self.time_told_us = at_us;
+            self.engine.set_time(clock::now());
         }
-        engine.start_lap(at_us);
+        self.engine.start_lap(at_us);
         if let Some(journal) = &self.journal {
-            journal.check_room(&mut engine, id, bytes.len() as u64, self.overdue.get());
+            journal.check_room(&mut self.engine, id, bytes.len() as u64, self.overdue);
         }
-        engine.feed(id, bytes);
+        self.engine.feed(id, bytes);
     }
 
-    /// After anything that ran commands: hands effects on, and has replies sent once the sockets that are ready now have
-    /// been read. To wake a client that sleeps costs more than all else about a reply, and one that is still awake with
-    /// an earlier reply need not be woken.
-    pub(crate) fn after_turn(&self) {
-        let batch_bytes = self.engine.borrow().batch_bytes() as u64;
-        if batch_bytes > 0 {
-            self.flush.notify_one();
-        }
+    /// After anything that ran commands. Replies leave once the sockets that are ready now have been read: to wake a
+    /// client that sleeps costs more than all else about a reply, and one that is still awake with an earlier reply need
+    /// not be woken.
+    pub(crate) fn after_turn(&mut self) {
         // One connection may be read many times before the batch is handed over.
-        if batch_bytes > self.pending_max_bytes
+        if self.engine.batch_bytes() as u64 > self.pending_max_bytes
             && let Some(journal) = &self.journal
         {
             self.balance(journal.disk.queued_bytes());
         }
-        if self.engine.borrow().has_ready() {
-            self.send.notify_one();
-        }
         background::carry_out(self);
-        if self.engine.borrow().has_resumable() {
-            self.hurry.notify_one();
-        }
+        self.hurry |= self.engine.has_resumable();
     }
 
     /// Sends to every connection that has released output.
-    pub(crate) fn send_ready(&self) {
-        self.unsent_since_us.set(None);
-        let mut engine = self.engine.borrow_mut();
-        let conns = self.conns.borrow();
-        while let Some(id) = engine.next_ready() {
-            if let Some(conn) = conns.get(id).and_then(Option::as_ref) {
-                conn.send_or_wake(&mut engine, id);
+    pub(crate) fn send_ready(&mut self) {
+        self.unsent_since_us = None;
+        while let Some(id) = self.engine.next_ready() {
+            let Some(conn) = self.conns.get_mut(id).and_then(Option::as_mut) else { continue };
+            conn.send(&mut self.engine, id);
+            if conn.needs_turn(&self.engine, id) {
+                self.list(id);
             }
         }
     }
 
     /// Whether sockets are not read any more.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.snapshots.are_last() || self.ending.borrow().is_some()
+        self.snapshots.are_last() || self.ending.is_some()
     }
 
-    /// Whether too much waits for the journal: of each socket no more than a request is read, since only diagnostics run.
+    /// Whether only diagnostics run, since too much waits for the journal.
     pub(crate) fn is_holding_back(&self) -> bool {
-        self.holding_back.get()
+        self.holding_back
     }
 
     /// Whether a connection is not to be read now because room for its large request is being made.
-    pub(crate) fn makes_room_for(&self, engine: &Engine, id: ConnId) -> bool {
-        let makes = self.journal.as_ref().is_some_and(|journal| journal.makes_room_for(engine, id));
-        if makes {
-            self.awaits_room.set(true);
-        }
+    fn makes_room_for(&mut self, id: ConnId) -> bool {
+        let makes = self.journal.as_ref().is_some_and(|journal| journal.makes_room_for(&self.engine, id));
+        self.awaits_room |= makes;
         makes
     }
 
     /// Has those look again who rest because room is being made.
-    pub(crate) fn look_for_room(&self) {
-        if self.awaits_room.take() {
-            self.conns.borrow().iter().flatten().for_each(|conn| conn.bell.ring());
+    pub(crate) fn look_for_room(&mut self) {
+        if std::mem::take(&mut self.awaits_room) {
+            self.list_all();
         }
     }
 
     /// Looks again whether too much waits for the journal; wakes everybody when it no longer does.
-    pub(crate) fn balance(&self, queued_bytes: u64) {
-        let pending = queued_bytes + self.engine.borrow().batch_bytes() as u64;
+    pub(crate) fn balance(&mut self, queued_bytes: u64) {
+        let pending = queued_bytes + self.engine.batch_bytes() as u64;
         let too_much = pending > self.pending_max_bytes;
-        let since = too_much.then(|| self.held_since.get().unwrap_or_else(Instant::now));
-        self.held_since.set(since);
+        self.held_since = too_much.then(|| self.held_since.unwrap_or_else(Instant::now));
         // On a full disk writers are refused anyway, and holding readers back would help nobody.
         let is_stuck = || self.journal.as_ref().is_some_and(JournalLink::is_stuck);
-        self.overdue.set(since.is_some_and(|since| since.elapsed() >= self.wait_max || is_stuck()));
-        let was = self.holding_back.replace(too_much && !self.overdue.get());
-        if was != self.holding_back.get() {
-            self.engine.borrow_mut().hold_back(!was);
+        self.overdue = self.held_since.is_some_and(|since| since.elapsed() >= self.wait_max || is_stuck());
+        let was = std::mem::replace(&mut self.holding_back, too_much && !self.overdue);
+        if was != self.holding_back {
+            self.engine.hold_back(!was);
         }
-        if was && !self.holding_back.get() {
-            self.hurry.notify_one();
-            self.conns.borrow().iter().flatten().for_each(|conn| conn.bell.ring());
+        if was && !self.holding_back {
+            self.hurry = true;
+            self.list_all();
         }
     }
 
-    /// Ends the process when the tasks have finished what they must.
-    pub(crate) fn end(&self, how: Result<(), String>) {
-        self.ending.borrow_mut().get_or_insert(how);
-        self.stop.notify_waiters();
-        self.stop.notify_one();
+    /// Ends the process when this turn of the loop is over.
+    pub(crate) fn end(&mut self, how: Result<(), String>) {
+        self.ending.get_or_insert(how);
+    }
+
+    /// Whether the journal still has work in flight.
+    pub(crate) fn is_behind(&self) -> bool {
+        let Some(journal) = &self.journal else { return false };
+        journal.disk.health().is_alive() && journal.disk.progress().durable < self.engine.last_lsn()
     }
 }
 
 /// Recovers, serves, and returns when the node was stopped.
-pub(crate) fn run(config: Config, config_file: String) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .event_interval(31)
-        .build()
-        .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    tokio::task::LocalSet::new().block_on(&runtime, serve(config, config_file))
-}
-
-async fn serve(mut config: Config, config_file: String) -> Result<(), String> {
-    let metrics = metrics::open(&config)?;
+pub(crate) fn run(mut config: Config, config_file: String) -> Result<(), String> {
+    let in_words = |error: std::io::Error| format!("cannot watch sockets: {error}");
+    let mut reactor = Reactor::new().map_err(in_words)?;
+    let page = metrics::open(&config, reactor.alarm())?;
     let seed = random_seed()?;
     descriptors::make_room(&mut config)?;
     let mut engine =
@@ -239,37 +378,23 @@ async fn serve(mut config: Config, config_file: String) -> Result<(), String> {
     facts.room_for_clients = descriptors::room_for_clients;
     facts.executable = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     crate::facts::install(&mut engine);
-    let journal = journal_link::open(&mut engine)?;
-    dump_file::start_from(&mut engine, journal.as_ref()).await?;
+    let journal = journal_link::open(&mut engine, reactor.alarm())?;
+    dump_file::start_from(&mut engine, journal.as_ref(), &mut reactor)?;
     engine.open_for_service();
-    listener::bind(&mut engine)?;
-    let shard = Rc::new(Shard::new(engine, journal));
-    signals::watch(&shard)?;
-    tokio::task::spawn_local(journal_link::follow(Rc::clone(&shard)));
-    tokio::task::spawn_local(journal_link::hand_over(Rc::clone(&shard)));
-    tokio::task::spawn_local(send(Rc::clone(&shard)));
-    tokio::task::spawn_local(background::turns(Rc::clone(&shard)));
-    tokio::task::spawn_local(listener::accept(Rc::clone(&shard)));
+    let registry = reactor.registry().try_clone().map_err(in_words)?;
+    listener::bind(&mut engine, reactor.registry())?;
+    let mut shard = Shard::new(engine, journal, registry);
+    shard.signals = signals::watch(reactor.registry())?;
+    shard.metrics = page;
     progress::serving_begins();
-    if let Some(page) = metrics {
-        tokio::task::spawn_local(page.answer(Rc::clone(&shard)));
-    }
     signals::tell_ready();
-    while shard.ending.borrow().is_none() {
-        shard.stop.notified().await;
+    while shard.ending.is_none() {
+        reactor.wait(shard.pause()).map_err(in_words)?;
+        shard.turn(&reactor);
     }
-    journal_link::finish(&shard).await;
+    journal_link::finish(&mut shard, &mut reactor);
     listener::close();
-    let how = shard.ending.borrow_mut().take();
-    how.unwrap_or(Ok(()))
-}
-
-/// Sends replies as soon as the tasks that are ready now have had their turn.
-async fn send(shard: Rc<Shard>) {
-    loop {
-        shard.send.notified().await;
-        shard.send_ready();
-    }
+    shard.ending.unwrap_or(Ok(()))
 }
 
 /// A seed from the system, for what must not be guessable.
@@ -279,11 +404,4 @@ fn random_seed() -> Result<u64, String> {
         .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes))
         .map_err(|error| format!("cannot read /dev/urandom: {error}"))?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-/// Whether a shard has a journal that still has work in flight.
-pub(crate) fn is_behind(shard: &Shard) -> bool {
-    let Some(journal) = &shard.journal else { return false };
-    let lsn = shard.engine.borrow().last_lsn();
-    journal.disk.health().is_alive() && journal.disk.progress().durable < lsn
 }

@@ -1,7 +1,5 @@
 //! What is written beside the running commands, one at a time: the journal's snapshot, and `dump.rdb`.
 
-use std::cell::{Cell, RefCell};
-
 use sessile_config::table as names;
 use sessile_engine::{Engine, FileKind, Stage};
 use sessile_journal::{Batch, Journal, SnapshotState};
@@ -19,11 +17,11 @@ const RETRY_AFTER_S: u64 = 5;
 /// What the data thread keeps of it.
 #[derive(Default)]
 pub(crate) struct Snapshots {
-    dump: RefCell<Option<DumpWriter>>,
+    dump: Option<DumpWriter>,
     /// When what comes by itself may be tried again, seconds since the epoch.
-    retry_s: Cell<u64>,
-    last: Cell<Last>,
-    progress: RefCell<Option<Progress>>,
+    retry_s: u64,
+    last: Last,
+    progress: Option<Progress>,
 }
 
 /// The file that a stop waits for.
@@ -41,47 +39,46 @@ enum Last {
 impl Snapshots {
     /// Whether the keyspace's cursor works for `dump.rdb`.
     fn is_encoding_dump(&self) -> bool {
-        self.dump.borrow().as_ref().is_some_and(|writer| writer.entries.is_none())
+        self.dump.as_ref().is_some_and(|writer| writer.entries.is_none())
     }
 
     /// Whether the node stops once a file is written.
     pub(crate) fn are_last(&self) -> bool {
-        self.last.get() != Last::No
+        self.last != Last::No
     }
 }
 
 /// Stops the node once `dump.rdb` holds everything. `force`: also if it cannot be written.
-pub(crate) fn stop_when_saved(shard: &Shard, force: bool) {
+pub(crate) fn stop_when_saved(shard: &mut Shard, force: bool) {
     // Asked for again, it goes on: what is being written holds everything already.
-    if let Last::Running { force: forced } = shard.snapshots.last.get() {
-        shard.snapshots.last.set(Last::Running { force: forced || force });
+    if let Last::Running { force: forced } = shard.snapshots.last {
+        shard.snapshots.last = Last::Running { force: forced || force };
         return;
     }
-    shard.engine.borrow_mut().set_stopping(true);
-    shard.snapshots.last.set(Last::Wanted { force });
-    shard.hurry.notify_one();
+    shard.engine.set_stopping(true);
+    shard.snapshots.last = Last::Wanted { force };
+    shard.hurry = true;
 }
 
 /// Gives up whatever is being written, for the last file.
-fn begin_last(shard: &Shard, force: bool) {
-    let given_up = shard.snapshots.dump.borrow_mut().take();
-    let mut engine = shard.engine.borrow_mut();
+fn begin_last(shard: &mut Shard, force: bool) {
+    let given_up = shard.snapshots.dump.take();
+    let engine = &mut shard.engine;
     engine.keyspace_mut().snapshot_abort();
     if let Some(writer) = given_up {
         engine.file_ends(FileKind::Dump, &writer.outcome().map(drop));
     } else if let Some(journal) = &shard.journal {
         journal.disk.snapshot_abort();
     }
-    drop(engine);
-    *shard.snapshots.progress.borrow_mut() = None;
-    shard.snapshots.last.set(Last::Running { force });
+    shard.snapshots.progress = None;
+    shard.snapshots.last = Last::Running { force };
     begin_dump(shard);
 }
 
 /// The last file is written, or cannot be.
-fn end_last(shard: &Shard, written: bool) {
-    let Last::Running { force } = shard.snapshots.last.get() else { return };
-    shard.snapshots.last.set(Last::No);
+fn end_last(shard: &mut Shard, written: bool) {
+    let Last::Running { force } = shard.snapshots.last else { return };
+    shard.snapshots.last = Last::No;
     if written || force {
         shard.end(Ok(()));
         return;
@@ -89,18 +86,18 @@ fn end_last(shard: &Shard, written: bool) {
     tracing::error!(
         "the node does not stop, since what it holds would be lost: mend that, or stop it with FORCE"
     );
-    shard.engine.borrow_mut().set_stopping(false);
+    shard.engine.set_stopping(false);
 }
 
 /// One turn: goes on with what is being written, or begins what is wanted. True while something goes on.
-pub(crate) fn turn(shard: &Shard) -> bool {
+pub(crate) fn turn(shard: &mut Shard) -> bool {
     note_snapshot_end(shard);
     note_dump_end(shard);
-    if let Last::Wanted { force } = shard.snapshots.last.get() {
+    if let Last::Wanted { force } = shard.snapshots.last {
         begin_last(shard, force);
     }
     show_progress(shard);
-    let running = shard.engine.borrow().keyspace().snapshot().is_some();
+    let running = shard.engine.keyspace().snapshot().is_some();
     if running && shard.snapshots.is_encoding_dump() {
         return dump_turn(shard);
     }
@@ -111,11 +108,11 @@ pub(crate) fn turn(shard: &Shard) -> bool {
         return true;
     }
     want_what_is_due(shard);
-    if shard.engine.borrow().has_open_transaction() {
+    if shard.engine.has_open_transaction() {
         return false;
     }
     let (snapshot, dump) = {
-        let mut engine = shard.engine.borrow_mut();
+        let engine = &mut shard.engine;
         let facts = engine.server_facts();
         (facts.snapshot.stage == Stage::Wanted, facts.dump.stage == Stage::Wanted)
     };
@@ -125,27 +122,23 @@ pub(crate) fn turn(shard: &Shard) -> bool {
     } else if snapshot {
         begin_snapshot(shard);
     }
-    snapshot || dump || shard.snapshots.dump.borrow().is_some()
+    snapshot || dump || shard.snapshots.dump.is_some()
 }
 
 /// Tells the log now and then how far the file that is being encoded has come.
-fn show_progress(shard: &Shard) {
-    let engine = shard.engine.borrow();
-    let mut progress = shard.snapshots.progress.borrow_mut();
-    let Some(running) = engine.keyspace().snapshot() else {
-        *progress = None;
+fn show_progress(shard: &mut Shard) {
+    let Some(running) = shard.engine.keyspace().snapshot() else {
+        shard.snapshots.progress = None;
         return;
     };
-    let begin = || {
-        let what = if shard.snapshots.is_encoding_dump() { "writing dump.rdb" } else { "writing a snapshot" };
-        Progress::new(what, Unit::Keys, running.entries_at_start(), Lines::LogOnly)
-    };
-    progress.get_or_insert_with(begin).set(running.entries());
+    let what = if shard.snapshots.is_encoding_dump() { "writing dump.rdb" } else { "writing a snapshot" };
+    let begin = || Progress::new(what, Unit::Keys, running.entries_at_start(), Lines::LogOnly);
+    shard.snapshots.progress.get_or_insert_with(begin).set(running.entries());
 }
 
-fn begin_snapshot(shard: &Shard) {
+fn begin_snapshot(shard: &mut Shard) {
     let Some(journal) = &shard.journal else { return };
-    let mut engine = shard.engine.borrow_mut();
+    let engine = &mut shard.engine;
     let (batch, time_ms) = (engine.take_batch(), engine.now_ms());
     let lsn = engine.last_lsn();
     engine.file_begins(FileKind::Snapshot);
@@ -166,14 +159,14 @@ fn begin_snapshot(shard: &Shard) {
     }
 }
 
-fn snapshot_turn(shard: &Shard) -> bool {
+fn snapshot_turn(shard: &mut Shard) -> bool {
     let Some(journal) = &shard.journal else { return false };
     if !journal.disk.snapshot_room() {
         return true;
     }
-    let mut engine = shard.engine.borrow_mut();
+    let engine = &mut shard.engine;
     if engine.do_writers_wait() {
-        shard.hurry.notify_one();
+        shard.hurry = true;
     }
     let (bytes, entries) = engine.keyspace_mut().snapshot_turn(BYTES_A_TURN);
     let mut result = if bytes.is_empty() { Ok(()) } else { journal.disk.snapshot_write(bytes) };
@@ -190,9 +183,9 @@ fn snapshot_turn(shard: &Shard) -> bool {
     true
 }
 
-fn note_snapshot_end(shard: &Shard) {
+fn note_snapshot_end(shard: &mut Shard) {
     let Some(journal) = &shard.journal else { return };
-    let mut engine = shard.engine.borrow_mut();
+    let engine = &mut shard.engine;
     let running = matches!(engine.server_facts().snapshot.stage, Stage::Running { .. });
     let encoding = engine.keyspace().snapshot().is_some() && !shard.snapshots.is_encoding_dump();
     if !running || encoding {
@@ -206,7 +199,7 @@ fn note_snapshot_end(shard: &Shard) {
         }
         SnapshotState::Failed(error) => {
             tracing::error!("the snapshot failed: {error}");
-            shard.snapshots.retry_s.set(engine.now_ms() / 1000 + RETRY_AFTER_S);
+            shard.snapshots.retry_s = engine.now_ms() / 1000 + RETRY_AFTER_S;
             Err(error.to_string())
         }
         SnapshotState::None => Err("it was given up".into()),
@@ -215,15 +208,15 @@ fn note_snapshot_end(shard: &Shard) {
 }
 
 /// Asks for what comes by itself: the journal has grown, a save point is reached.
-fn want_what_is_due(shard: &Shard) {
-    let mut engine = shard.engine.borrow_mut();
-    if engine.now_ms() / 1000 < shard.snapshots.retry_s.get() {
+fn want_what_is_due(shard: &mut Shard) {
+    let engine = &mut shard.engine;
+    if engine.now_ms() / 1000 < shard.snapshots.retry_s {
         return;
     }
-    if is_grown(&engine) {
+    if is_grown(engine) {
         engine.server_facts().snapshot.want();
     }
-    if is_save_point(&engine) {
+    if is_save_point(engine) {
         engine.server_facts().dump.want();
     }
 }
@@ -245,8 +238,8 @@ fn is_save_point(engine: &Engine) -> bool {
     changes > 0 && points.iter().any(|it| changes >= it.changes && age_s >= it.seconds)
 }
 
-fn begin_dump(shard: &Shard) {
-    let mut engine = shard.engine.borrow_mut();
+fn begin_dump(shard: &mut Shard) {
+    let engine = &mut shard.engine;
     engine.file_begins(FileKind::Dump);
     let path = crate::dump_file::path(engine.config());
     let facts = Facts {
@@ -259,34 +252,32 @@ fn begin_dump(shard: &Shard) {
     match DumpWriter::start(path, facts, engine.last_lsn()) {
         Ok(writer) => {
             engine.keyspace_mut().export_begin(Box::<RdbFraming>::default(), compress);
-            *shard.snapshots.dump.borrow_mut() = Some(writer);
+            shard.snapshots.dump = Some(writer);
         }
         Err(why) => {
             tracing::error!("{why}");
             engine.file_ends(FileKind::Dump, &Err(why));
-            drop(engine);
             end_last(shard, false);
         }
     }
 }
 
-fn dump_turn(shard: &Shard) -> bool {
-    let mut dump = shard.snapshots.dump.borrow_mut();
-    let Some(writer) = dump.as_mut().filter(|writer| writer.has_room()) else { return true };
-    if shard.snapshots.are_last() || shard.engine.borrow().do_writers_wait() {
+fn dump_turn(shard: &mut Shard) -> bool {
+    let is_last = shard.snapshots.are_last();
+    let Some(writer) = shard.snapshots.dump.as_mut().filter(|writer| writer.has_room()) else { return true };
+    if is_last || shard.engine.do_writers_wait() {
         // Nobody is kept waiting by turns without a pause.
-        shard.hurry.notify_one();
+        shard.hurry = true;
     }
-    let (bytes, entries) = shard.engine.borrow_mut().keyspace_mut().snapshot_turn(BYTES_A_TURN);
+    let (bytes, entries) = shard.engine.keyspace_mut().snapshot_turn(BYTES_A_TURN);
     writer.write(bytes);
     writer.entries = entries;
     true
 }
 
 /// Lets a complete file take its place once the journal holds everything in it, and notes how it went.
-fn note_dump_end(shard: &Shard) {
-    let mut dump = shard.snapshots.dump.borrow_mut();
-    let Some(writer) = dump.as_mut() else { return };
+fn note_dump_end(shard: &mut Shard) {
+    let Some(writer) = shard.snapshots.dump.as_mut() else { return };
     if writer.entries.is_some() && !writer.is_published() {
         let durable = shard.journal.as_ref().map_or(u64::MAX, |journal| journal.disk.progress().durable);
         if durable >= writer.lsn {
@@ -300,8 +291,8 @@ fn note_dump_end(shard: &Shard) {
     if writer.is_writing() && !given_up {
         return;
     }
-    let Some(writer) = dump.take() else { return };
-    let mut engine = shard.engine.borrow_mut();
+    let Some(writer) = shard.snapshots.dump.take() else { return };
+    let engine = &mut shard.engine;
     if writer.entries.is_none() {
         engine.keyspace_mut().snapshot_abort();
     }
@@ -311,11 +302,10 @@ fn note_dump_end(shard: &Shard) {
         Ok(bytes) => tracing::info!("dump.rdb is written: {entries} keys, {bytes} bytes"),
         Err(why) => {
             tracing::error!("{why}");
-            shard.snapshots.retry_s.set(engine.now_ms() / 1000 + RETRY_AFTER_S);
+            shard.snapshots.retry_s = engine.now_ms() / 1000 + RETRY_AFTER_S;
         }
     }
     let outcome = outcome.map(drop);
     engine.file_ends(FileKind::Dump, &outcome);
-    drop(engine);
     end_last(shard, outcome.is_ok());
 }

@@ -429,7 +429,7 @@ fn kill(engine: &mut Engine, conn: ConnId, args: Args<'_>, out: &mut Reply<'_>) 
     }
     let targets: Vec<ConnId> = engine
         .all_sessions()
-        .filter(|&(c, s)| filter.admits(s) && !(filter.skip_me && c == conn))
+        .filter(|&(c, s)| filter.admits(s) && !s.killed && !(filter.skip_me && c == conn))
         .map(|(c, _)| c)
         .collect();
     for &target in &targets {

@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{Ask, families};
 use crate::progress;
+use crate::reactor::Alarm;
 
 /// Connections served at once; others wait in the system's queue.
 const CONNECTIONS_MAX: usize = 16;
@@ -37,6 +38,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) asks: mpsc::Sender<Ask>,
+    pub(super) alarm: Arc<Alarm>,
 }
 
 /// Why the data thread has not answered.
@@ -55,6 +57,7 @@ impl Door {
         let (sender, answer) = oneshot::channel();
         let asked = async {
             self.asks.send(ask(sender)).await.ok()?;
+            self.alarm.ring();
             answer.await.ok()
         };
         tokio::time::timeout(ANSWER_LIMIT, asked).await.ok().flatten().ok_or(Silence::Mute)
