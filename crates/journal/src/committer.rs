@@ -131,7 +131,7 @@ impl<D: Disk> Journal for DiskJournal<D> {
         queue.last_lsn = batch.last_lsn;
         shared.queued_bytes.fetch_add(cost_of(&batch), Ordering::AcqRel);
         queue.push(batch);
-        shared.wake_for_work(&queue);
+        shared.wake_for_work(queue);
         Ok(())
     }
 
@@ -157,7 +157,7 @@ impl<D: Disk> Journal for DiskJournal<D> {
         if self.shared.durable.load(Ordering::Acquire) < lsn {
             let mut queue = lock(&self.shared.queue);
             queue.hasten_lsn = queue.hasten_lsn.max(lsn);
-            self.shared.wake_committer(&queue);
+            self.shared.wake_committer(queue);
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Queue {
     pub(crate) last_lsn: u64,
     /// A durable LSN that a reply waits for.
     pub(crate) hasten_lsn: u64,
+    /// The snapshot's thread waits for a durable LSN.
+    pub(crate) awaits_durable: bool,
     /// No record may straddle this LSN: a snapshot is taken there.
     pub(crate) barrier_lsn: u64,
     /// The disk had no room for the first of `batches`; it is tried again then.

@@ -148,9 +148,14 @@ impl<D: Disk> Shared<D> {
                 return Ok(Some(SnapshotState::Failed(SnapshotError::Stopped(lock(&self.health).clone()))));
             }
             queue.hasten_lsn = queue.hasten_lsn.max(lsn);
-            self.wake_committer(&queue);
-            queue = wait(&self.durable_changed, queue);
+            queue.awaits_durable = true;
+            self.wake_committer(queue);
+            queue = lock(&self.queue);
+            if self.durable.load(Ordering::Acquire) < lsn && !self.is_stopped() {
+                queue = wait(&self.durable_changed, queue);
+            }
         }
+        queue.awaits_durable = false;
         drop(queue);
         file.publish(self.durable.load(Ordering::Acquire))?;
         lock(&self.log).note_snapshot(lsn, file_bytes);

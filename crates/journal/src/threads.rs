@@ -138,17 +138,22 @@ impl<D: Disk> Shared<D> {
         Ok(())
     }
 
-    /// Wakes whoever can take what was just queued; nobody, if they are at work and will look by themselves.
-    pub(crate) fn wake_for_work(&self, queue: &Queue) {
+    /// Wakes whoever can take what was just queued; nobody, if they are at work and will look by themselves. The lock is
+    /// given back first: woken on the same core, the other one would only run into it and sleep again.
+    pub(crate) fn wake_for_work(&self, queue: MutexGuard<'_, Queue>) {
         if queue.syncing && !queue.writing && queue.has_relaxed {
+            drop(queue);
             self.writer_wake.notify_one();
         } else if !queue.syncing && !queue.writing {
             self.wake_committer(queue);
         }
     }
 
-    pub(crate) fn wake_committer(&self, queue: &Queue) {
-        if queue.committer != Committer::AtWork {
+    /// Wakes the committer, unless it is at work and will look by itself.
+    pub(crate) fn wake_committer(&self, queue: MutexGuard<'_, Queue>) {
+        let at_work = queue.committer == Committer::AtWork;
+        drop(queue);
+        if !at_work {
             self.committer_wake.notify_one();
         }
     }
@@ -185,7 +190,7 @@ impl<D: Disk> Shared<D> {
         let queue = self.sync(queue);
         // Waking the committer for nothing would cost what committing inline saves.
         if !queue.batches.is_empty() || queue.committer == Committer::Waits {
-            self.wake_committer(&queue);
+            self.wake_committer(queue);
         }
         Ok(Inline::Taken)
     }
@@ -234,7 +239,8 @@ impl<D: Disk> Shared<D> {
             let may_write = queue.has_relaxed && !queue.lacks_room(Instant::now());
             if queue.syncing && !queue.writing && may_write && !stalled {
                 queue = self.write_queued(queue);
-                self.wake_for_work(&queue);
+                self.wake_for_work(queue);
+                queue = lock(&self.queue);
                 continue;
             }
             queue = wait(&self.writer_wake, queue);
@@ -336,7 +342,9 @@ impl<D: Disk> Shared<D> {
         }
         queue.idle_since = Some(ended);
         queue.pace.note_sync(began, ended);
-        self.durable_changed.notify_all();
+        if queue.awaits_durable {
+            self.durable_changed.notify_all();
+        }
         queue
     }
 
