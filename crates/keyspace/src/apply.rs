@@ -47,6 +47,7 @@ impl Keyspace {
                     return Err(BadEffect::Mismatch("db is beyond `databases`"));
                 }
                 self.dbs.swap(db as usize, other as usize);
+                self.used_dbs = self.used_dbs.max(db.max(other) as usize + 1);
                 Ok(SAME)
             }
             Effect::HashSeed { .. } | Effect::Note { .. } => Ok(SAME),
@@ -258,16 +259,18 @@ impl Keyspace {
     ) -> Result<Applied, BadEffect> {
         self.before_change(db, key);
         let it = &mut self.dbs[db as usize];
-        let created = it.table.get(key.hash, key.bytes).is_none();
-        if created {
-            let entry = Entry::with_value(key.bytes, new());
-            it.bytes += entry.heap_bytes();
-            entry.set_epoch(self.epoch);
-            entry.set_access(self.clock.of_new());
-            it.by_type[entry.type_number()] += 1;
-            it.table.insert(key.hash, entry);
-        }
-        let entry = it.table.get_mut(key.hash, key.bytes).expect("created above if absent");
+        let (entry, created) = match it.table.get_mut(key.hash, key.bytes) {
+            Some(entry) => (entry, false),
+            None => {
+                let entry = Entry::with_value(key.bytes, new());
+                it.bytes += entry.heap_bytes();
+                entry.set_epoch(self.epoch);
+                entry.set_access(self.clock.of_new());
+                it.by_type[entry.type_number()] += 1;
+                self.used_dbs = self.used_dbs.max(db as usize + 1);
+                (it.table.insert(key.hash, entry), true)
+            }
+        };
         let before = entry.heap_bytes();
         let value = entry.value_mut().ok_or(BadEffect::Mismatch("a string where a collection is meant"))?;
         edit(value)?;
@@ -304,6 +307,7 @@ impl Keyspace {
                 entry.set_access(self.clock.of_new());
                 it.bytes += entry.heap_bytes();
                 it.by_type[STRING] += 1;
+                self.used_dbs = self.used_dbs.max(db as usize + 1);
                 it.table.insert(key.hash, entry);
                 true
             }
@@ -393,6 +397,7 @@ impl Keyspace {
 
     fn put_in(&mut self, db: u32, key: Key<'_>, entry: Entry) {
         entry.set_epoch(self.epoch);
+        self.used_dbs = self.used_dbs.max(db as usize + 1);
         let db = &mut self.dbs[db as usize];
         db.bytes += entry.heap_bytes();
         db.by_type[entry.type_number()] += 1;

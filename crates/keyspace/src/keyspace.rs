@@ -77,6 +77,8 @@ pub struct Applied {
 pub struct Keyspace {
     pub(crate) hash_key: HashKey,
     pub(crate) dbs: Vec<Db>,
+    /// None of the dbs from this number on has ever had a key, so that sums over all need not look at them.
+    pub(crate) used_dbs: usize,
     pub(crate) next_table_id: u64,
     pub(crate) graveyard: Graveyard,
     pub(crate) snapshot: Option<Snapshot>,
@@ -100,6 +102,7 @@ impl Keyspace {
         let mut keyspace = Self {
             hash_key,
             dbs: Vec::new(),
+            used_dbs: 0,
             next_table_id: 0,
             graveyard: Graveyard::default(),
             snapshot: None,
@@ -163,14 +166,16 @@ impl Keyspace {
         self.entry_bytes() + self.table_bytes()
     }
 
-    /// Memory of entries alone; O(dbs).
+    /// Memory of entries alone; O(dbs that are used).
     pub fn entry_bytes(&self) -> usize {
-        self.dbs.iter().map(|db| db.bytes).sum()
+        self.dbs[..self.used_dbs].iter().map(|db| db.bytes).sum()
     }
 
-    /// Memory of the tables alone.
+    /// Memory of the tables alone; O(dbs that are used).
     pub fn table_bytes(&self) -> usize {
-        self.dbs.iter().map(|db| db.table.heap_bytes()).sum()
+        let (used, unused) = self.dbs.split_at(self.used_dbs);
+        let fresh_bytes = unused.first().map_or(0, |db| db.table.heap_bytes());
+        used.iter().map(|db| db.table.heap_bytes()).sum::<usize>() + fresh_bytes * unused.len()
     }
 
     /// Applies a run of transactions, as it stands in a record or a snapshot; gives their number.
