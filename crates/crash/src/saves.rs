@@ -428,6 +428,26 @@ fn save_points_on_a_failing_disk(bin: &Path, base: &Path) -> Result<String, Stri
     Ok("writes refused while the file could not be written, accepted afterwards".into())
 }
 
+/// Nothing is read while the node stops; what came then is read once it does not stop after all.
+fn answered_after_a_stop_that_fails(server: &Server) -> Result<(), String> {
+    let mut stopping = server.connect()?;
+    let mut others = [server.connect()?, server.connect()?, server.connect()?];
+    // While it is halted, all requests come to lie side by side.
+    need(server.signal("STOP"), "SIGSTOP cannot be sent")?;
+    stopping.push(&["SHUTDOWN"]);
+    others.iter_mut().for_each(|other| other.push(&["PING"]));
+    stopping.flush().map_err(|lost| format!("{lost:?}"))?;
+    for other in &mut others {
+        other.flush().map_err(|lost| format!("{lost:?}"))?;
+    }
+    need(server.signal("CONT"), "SIGCONT cannot be sent")?;
+    for conn in others.iter_mut().chain([&mut stopping]) {
+        let reply = conn.receive();
+        need(reply.is_ok(), format!("a request beside a stop that failed: {reply:?}"))?;
+    }
+    Ok(())
+}
+
 fn shutdown_on_a_failing_disk(bin: &Path, base: &Path) -> Result<String, String> {
     let shimmed = Shimmed::new(bin, base, "shutdown", "--appendonly no --save 3600 1")?;
     let mut server = shimmed.launch.start()?;
@@ -437,6 +457,7 @@ fn shutdown_on_a_failing_disk(bin: &Path, base: &Path) -> Result<String, String>
     expect(&mut conn, "SHUTDOWN", "ERR Errors trying to SHUTDOWN. Check logs.")?;
     expect(&mut conn, "GET key", "yes")?;
     need(server.is_running(), "the node stopped without its data")?;
+    answered_after_a_stop_that_fails(&server)?;
     shimmed.order("")?;
     let ended = conn.ask_line("SHUTDOWN");
     need(ended.is_err(), format!("SHUTDOWN gave a reply: {ended:?}"))?;

@@ -143,6 +143,12 @@ impl Server {
         self.child.id()
     }
 
+    /// Sends a signal by its name without `SIG`; false if that failed.
+    pub fn signal(&self, name: &str) -> bool {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        sent.is_ok_and(|status| status.success())
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.end();
@@ -150,8 +156,7 @@ impl Server {
 
     /// Asks the process to stop by itself and waits; true if it ended well.
     pub fn stop(mut self) -> bool {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        asked.is_ok_and(|status| status.success()) && self.child.wait().is_ok_and(|status| status.success())
+        self.signal("TERM") && self.child.wait().is_ok_and(|status| status.success())
     }
 
     /// Whether the process runs.

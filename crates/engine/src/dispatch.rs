@@ -107,6 +107,8 @@ impl Engine {
                 self.finish_waiting(conn, false);
                 self.run_input(conn);
                 self.after_output(conn);
+                // Its socket may have been left unread, and there may be nothing to send that would have it looked at.
+                self.mark_ready(conn);
             }
         }
     }

@@ -223,7 +223,8 @@ impl Shard {
         }
     }
 
-    fn list_all(&mut self) {
+    /// Has every connection looked at again: something that kept them from being read has ended.
+    pub(crate) fn list_all(&mut self) {
         (0..self.conns.len()).for_each(|id| self.list(id));
     }
 

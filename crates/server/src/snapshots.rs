@@ -87,6 +87,7 @@ fn end_last(shard: &mut Shard, written: bool) {
         "the node does not stop, since what it holds would be lost: mend that, or stop it with FORCE"
     );
     shard.engine.set_stopping(false);
+    shard.list_all();
 }
 
 /// One turn: goes on with what is being written, or begins what is wanted. True while something goes on.

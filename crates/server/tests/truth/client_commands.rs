@@ -128,6 +128,26 @@ fn reply_is_silent_as_asked() {
     assert_eq!(said(&mut conn, "GET a"), "\"1\"");
 }
 
+/// More than a connection's input holds while its command waits, so that its socket is left unread.
+#[test]
+fn who_wants_no_reply_is_read_again_after_a_wait() {
+    let mut node = Node::start(&[]);
+    let mut other = node.connect();
+    let of_other = id(&mut other);
+    for line in ["CLIENT REPLY OFF", "BLPOP none 0"] {
+        send(&mut other, line);
+    }
+    waits(&mut node, of_other);
+    let requests = 8000;
+    (0..requests).for_each(|_| other.push(&words("INCR counted")));
+    other.flush().expect("the sockets take it");
+    until(LIMIT, || (number(&seen(&mut node, of_other)?["qbuf"]) > 64.0 * 1024.0).then_some(()))
+        .expect("its input is full");
+    assert_eq!(node.ask("LPUSH none a"), "Int(1)");
+    let all = format!("\"{requests}\"");
+    until(LIMIT, || (node.ask("GET counted") == all).then_some(())).expect("every request runs");
+}
+
 #[test]
 fn unblock_ends_a_wait() {
     let mut node = Node::start(&[]);

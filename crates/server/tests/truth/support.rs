@@ -166,9 +166,7 @@ impl Node {
 
     /// Sends it a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.server.pid().to_string();
-        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &id]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -{name} {id}");
+        assert!(self.server.signal(name), "kill -{name} {}", self.server.pid());
     }
 
     /// Waits until the process has ended by itself.
