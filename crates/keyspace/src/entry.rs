@@ -131,6 +131,11 @@ impl Entry {
         prefetch(self.ptr.as_ptr(), 128);
     }
 
+    /// The same as far as a key of usual length goes.
+    pub(crate) fn prefetch_key(&self) {
+        prefetch(self.ptr.as_ptr(), 64);
+    }
+
     fn head(&self) -> &Head {
         // SAFETY: `ptr` points at a live head that this entry owns.
         unsafe { self.ptr.as_ref() }

@@ -67,12 +67,19 @@ impl Segment {
         len >= SEGMENT_MAX || !has_place && len >= NEARLY_FULL && self.entries.num_buckets() > SEGMENT_MAX
     }
 
+    /// Has the processor fetch every entry's key, before all of them are hashed: waiting for one after the other would be
+    /// most of the time that it takes to move a segment's entries.
+    fn prefetch_keys(&self) {
+        self.entries.iter().for_each(Entry::prefetch_key);
+    }
+
     /// Makes sure of a place for one more entry.
     fn make_room(&mut self, key: &HashKey) {
         let len = self.entries.len();
         if len < self.entries.capacity() {
             return;
         }
+        self.prefetch_keys();
         if self.entries.num_buckets() > SEGMENT_MAX && len < NEARLY_FULL {
             // Removed entries leave traces that take places. hashbrown would double a table that is more than half full.
             let old = std::mem::replace(&mut self.entries, HashTable::with_capacity(SEGMENT_MAX));
@@ -193,6 +200,7 @@ impl Table {
         // Give memory back once a segment is mostly empty; the wide gap keeps it from flapping.
         if segment.entries.num_buckets() > 64 && segment.entries.len() * 8 < segment.entries.num_buckets() {
             self.place_bytes -= segment.place_bytes();
+            segment.prefetch_keys();
             segment.entries.shrink_to(segment.entries.len() * 2, |e| inner(hash_key.hash(e.key())));
             self.place_bytes += segment.place_bytes();
         }
@@ -217,6 +225,7 @@ impl Table {
         let mut right = Segment::new(prefix << 1 | 1, depth + 1);
         let left = &mut self.segments[index as usize];
         self.place_bytes -= left.place_bytes();
+        left.prefetch_keys();
         (left.prefix, left.depth) = (prefix << 1, depth + 1);
         right.expires_from_ms = left.expires_from_ms;
         let bit = 63 - depth;
