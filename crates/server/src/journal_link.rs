@@ -38,17 +38,24 @@ pub(crate) struct JournalLink {
 }
 
 impl JournalLink {
-    /// Before commands that `bytes` from a connection complete run: a disk without room refuses them, unexecuted.
+    /// Before commands that `bytes` from a connection complete run: a disk without room refuses them, unexecuted. A large
+    /// request that was read because there was none (`lacks_room`) is refused also while it is being looked for again.
     ///
     /// Nobody knows beforehand what a command's effects will take. Those that are larger than all that is ready wait in
     /// the journal's queue, unacknowledged, until the disk has room, and meanwhile others are refused here.
-    pub(crate) fn check_room(&self, engine: &mut Engine, conn: ConnId, bytes: u64, overdue: bool) {
+    pub(crate) fn check_room(
+        &self,
+        engine: &mut Engine,
+        conn: ConnId,
+        bytes: u64,
+        lacks_room: bool,
+        overdue: bool,
+    ) {
         let refused = matches!(engine.journal_state(), JournalState::Refusing(_));
         let held = engine.session(conn).map_or(0, |session| session.input.len() as u64);
         let full = match self.disk.room(held + bytes * 2 + 4096) {
             Room::Full => true,
-            // It was read to its end once there was room, or none: so there was none, and it is being looked for again.
-            Room::Preparing => held > LARGE_REQUEST_BYTES,
+            Room::Preparing => lacks_room,
             Room::Ready => false,
         };
         if (full || overdue) != refused {
@@ -56,11 +63,13 @@ impl JournalLink {
         }
     }
 
-    /// Whether room for the large request that is coming in is still being made. It is read no further until then, so
-    /// that it can be refused before it runs.
-    pub(crate) fn makes_room_for(&self, engine: &Engine, conn: ConnId) -> bool {
-        let expected = engine.expected_input(conn) as u64;
-        expected > LARGE_REQUEST_BYTES && self.disk.room(expected + LARGE_REQUEST_BYTES) == Room::Preparing
+    /// What room there is for the large request that is coming in, if it is one. While it is being made the request is
+    /// read no further, so that it can be refused before it runs.
+    pub(crate) fn room_for(&self, engine: &Engine, conn: ConnId) -> Room {
+        match engine.expected_input(conn) as u64 {
+            0..=LARGE_REQUEST_BYTES => Room::Ready,
+            expected => self.disk.room(expected + LARGE_REQUEST_BYTES),
+        }
     }
 
     /// Whether what has run already finds no room on the disk.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 use sessile_config::{Config, table as names};
 use sessile_engine::{ConnId, Engine, Options, Peer};
-use sessile_journal::Journal;
+use sessile_journal::{Journal, Room};
 
 use crate::connection::{Came, Conn, Socket};
 use crate::journal_link::{self, JournalLink};
@@ -186,7 +186,9 @@ impl Shard {
         if conn.has_ended(&self.engine, id) {
             return self.end_conn(id);
         }
-        let reads = self.engine.wants_input(id) && !self.is_stopping() && !self.makes_room_for(id);
+        let room = self.journal.as_ref().map_or(Room::Ready, |journal| journal.room_for(&self.engine, id));
+        self.awaits_room |= room == Room::Preparing;
+        let reads = self.engine.wants_input(id) && !self.is_stopping() && room != Room::Preparing;
         let limit = if self.holding_back { HELD_READ_BYTES } else { READ_BYTES };
         let Some(conn) = self.conns[id].as_mut() else { return };
         // While it does not read, a peer that hangs up is noticed when it is written to.
@@ -203,7 +205,7 @@ impl Shard {
             Came::End => self.end_conn(id),
             Came::Bytes(count) => {
                 let buffer = std::mem::take(&mut self.read_buffer);
-                self.feed(id, &buffer[..count]);
+                self.feed(id, &buffer[..count], room == Room::Full);
                 self.read_buffer = buffer;
                 self.after_turn();
                 // One that a limit cut off lets go of its memory before others take theirs.
@@ -257,8 +259,8 @@ impl Shard {
         }
     }
 
-    /// Gives bytes from a socket to the engine.
-    fn feed(&mut self, id: ConnId, bytes: &[u8]) {
+    /// Gives bytes from a socket to the engine. `lacks_room`: of a large request that finds no room on the disk.
+    fn feed(&mut self, id: ConnId, bytes: &[u8], lacks_room: bool) {
         // A stopping node executes nothing more, or clients that keep writing would put its last commit off.
         if self.ending.is_some() {
             return;
@@ -278,7 +280,7 @@ impl Shard {
         }
         self.engine.start_lap(at_us);
         if let Some(journal) = &self.journal {
-            journal.check_room(&mut self.engine, id, bytes.len() as u64, self.overdue);
+            journal.check_room(&mut self.engine, id, bytes.len() as u64, lacks_room, self.overdue);
         }
         self.engine.feed(id, bytes);
     }
@@ -317,13 +319,6 @@ impl Shard {
     /// Whether only diagnostics run, since too much waits for the journal.
     pub(crate) fn is_holding_back(&self) -> bool {
         self.holding_back
-    }
-
-    /// Whether a connection is not to be read now because room for its large request is being made.
-    fn makes_room_for(&mut self, id: ConnId) -> bool {
-        let makes = self.journal.as_ref().is_some_and(|journal| journal.makes_room_for(&self.engine, id));
-        self.awaits_room |= makes;
-        makes
     }
 
     /// Has those look again who rest because room is being made.

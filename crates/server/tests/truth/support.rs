@@ -156,7 +156,8 @@ impl Node {
         let value = "x".repeat(bytes);
         let cmds: Vec<Cmd> = (0..count).map(|i| words(&format!("SET {prefix}{i} {value}"))).collect();
         let replies = self.conn.ask_all(&cmds).expect("it answers");
-        assert!(replies.iter().all(|reply| !matches!(reply, Value::Error(_))), "{:?}", replies.last());
+        let refused = replies.iter().find(|reply| matches!(reply, Value::Error(_)));
+        assert!(refused.is_none(), "{refused:?}");
     }
 
     /// What it printed so far.
