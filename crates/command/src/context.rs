@@ -381,6 +381,10 @@ impl Txn {
 
     /// Takes the transactions that ended; an open one stays.
     pub fn take_finished(&mut self) -> Vec<u8> {
+        // What an open transaction has written is not to be copied for nothing.
+        if self.finished == 0 {
+            return Vec::new();
+        }
         // The next batch is likely as large: growing to that step by step would copy it several times.
         let mut open = Vec::with_capacity(self.finished.min(KEPT_BATCH_BYTES));
         open.extend(self.bytes.drain(self.finished..));

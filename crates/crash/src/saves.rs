@@ -436,9 +436,8 @@ fn answered_after_a_stop_that_fails(server: &Server) -> Result<(), String> {
     need(server.signal("STOP"), "SIGSTOP cannot be sent")?;
     stopping.push(&["SHUTDOWN"]);
     others.iter_mut().for_each(|other| other.push(&["PING"]));
-    stopping.flush().map_err(|lost| format!("{lost:?}"))?;
-    for other in &mut others {
-        other.flush().map_err(|lost| format!("{lost:?}"))?;
+    for conn in [&mut stopping].into_iter().chain(&mut others) {
+        conn.flush().map_err(|lost| format!("{lost:?}"))?;
     }
     need(server.signal("CONT"), "SIGCONT cannot be sent")?;
     for conn in others.iter_mut().chain([&mut stopping]) {

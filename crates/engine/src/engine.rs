@@ -556,11 +556,6 @@ impl Engine {
         self.gated.len()
     }
 
-    /// Whether [`Self::next_ready`] has one.
-    pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
     pub(crate) fn mark_ready(&mut self, conn: ConnId) {
         if let Some(session) = self.sessions[conn].as_deref_mut()
             && !std::mem::replace(&mut session.listed_ready, true)

@@ -149,11 +149,8 @@ impl<D: Disk> Shared<D> {
             }
             queue.hasten_lsn = queue.hasten_lsn.max(lsn);
             queue.awaits_durable = true;
-            self.wake_committer(queue);
-            queue = lock(&self.queue);
-            if self.durable.load(Ordering::Acquire) < lsn && !self.is_stopped() {
-                queue = wait(&self.durable_changed, queue);
-            }
+            self.committer_wake.notify_one();
+            queue = wait(&self.durable_changed, queue);
         }
         queue.awaits_durable = false;
         drop(queue);

@@ -47,7 +47,7 @@ pub(crate) struct Shared<D: Disk> {
     lacks_room: AtomicBool,
     stopped: AtomicBool,
     pub(crate) snapshot_queue_bytes: u64,
-    committer_wake: Condvar,
+    pub(crate) committer_wake: Condvar,
     writer_wake: Condvar,
     /// With `queue`: something has become durable, or the journal has stopped.
     pub(crate) durable_changed: Condvar,

@@ -258,24 +258,21 @@ impl Keyspace {
         edit: impl FnOnce(&mut Value) -> Result<(), BadEffect>,
     ) -> Result<Applied, BadEffect> {
         self.before_change(db, key);
-        let it = &mut self.dbs[db as usize];
-        let (entry, created) = match it.table.get_mut(key.hash, key.bytes) {
+        let (entry, created) = match self.dbs[db as usize].table.get_mut(key.hash, key.bytes) {
             Some(entry) => (entry, false),
             None => {
                 let entry = Entry::with_value(key.bytes, new());
-                it.bytes += entry.heap_bytes();
-                entry.set_epoch(self.epoch);
                 entry.set_access(self.clock.of_new());
-                it.by_type[entry.type_number()] += 1;
-                self.used_dbs = self.used_dbs.max(db as usize + 1);
-                (it.table.insert(key.hash, entry), true)
+                (self.put_in(db, key, entry), true)
             }
         };
         let before = entry.heap_bytes();
         let value = entry.value_mut().ok_or(BadEffect::Mismatch("a string where a collection is meant"))?;
         edit(value)?;
         let removed = value.is_empty();
-        it.bytes = it.bytes - before + entry.heap_bytes();
+        let after = entry.heap_bytes();
+        let it = &mut self.dbs[db as usize];
+        it.bytes = it.bytes - before + after;
         if removed {
             self.take_out(db, key);
         }
@@ -303,12 +300,8 @@ impl Keyspace {
             }
             None => {
                 let entry = new_text(key.bytes, text);
-                entry.set_epoch(self.epoch);
                 entry.set_access(self.clock.of_new());
-                it.bytes += entry.heap_bytes();
-                it.by_type[STRING] += 1;
-                self.used_dbs = self.used_dbs.max(db as usize + 1);
-                it.table.insert(key.hash, entry);
+                self.put_in(db, key, entry);
                 true
             }
         };
@@ -395,14 +388,15 @@ impl Keyspace {
         Some(entry)
     }
 
-    fn put_in(&mut self, db: u32, key: Key<'_>, entry: Entry) {
+    /// Adds an entry whose key is not there.
+    fn put_in(&mut self, db: u32, key: Key<'_>, entry: Entry) -> &mut Entry {
         entry.set_epoch(self.epoch);
         self.used_dbs = self.used_dbs.max(db as usize + 1);
         let db = &mut self.dbs[db as usize];
         db.bytes += entry.heap_bytes();
         db.by_type[entry.type_number()] += 1;
         db.move_expire(None, entry.expire_ms());
-        db.table.insert(key.hash, entry);
+        db.table.insert(key.hash, entry)
     }
 
     fn rename(&mut self, db: u32, key: Key<'_>, to: Key<'_>) -> Result<Applied, BadEffect> {

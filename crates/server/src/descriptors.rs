@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sessile_config::{Asker, Config, table as names};
 
-/// What is open beside the clients: the log, sockets that listen, the runtime's own, segments of the journal, a snapshot and
+/// What is open beside the clients: the log, sockets that listen, the loop's own, segments of the journal, a snapshot and
 /// `dump.rdb` in the making; and connections that are only told that they are too many.
 const RESERVED: usize = 96;
 

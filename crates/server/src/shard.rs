@@ -45,7 +45,7 @@ pub(crate) struct Shard {
     /// What sockets are read into.
     read_buffer: Vec<u8>,
     /// The stopwatch when this turn of the loop began.
-    pub turn_began_us: u64,
+    turn_began_us: u64,
     /// When [`Shard::feed`] last told the engine the time, by the stopwatch.
     time_told_us: u64,
     /// Since when replies wait to be sent, by the stopwatch.
@@ -114,7 +114,7 @@ impl Shard {
     /// How long the loop may sleep.
     fn pause(&self) -> Duration {
         let metrics_wait = self.metrics.as_ref().is_some_and(metrics::Page::is_gathering);
-        if !self.listed.is_empty() || self.hurry || metrics_wait || self.engine.has_ready() {
+        if !self.listed.is_empty() || self.hurry || metrics_wait {
             return Duration::ZERO;
         }
         let Timers { background_us, look_us, accept_us } = self.timers;
@@ -127,7 +127,7 @@ impl Shard {
         self.turn_began_us = clock::stopwatch_us();
         let hurried = std::mem::take(&mut self.hurry);
         for id in std::mem::take(&mut self.listed) {
-            if let Some(conn) = self.conns.get_mut(id).and_then(Option::as_mut) {
+            if let Some(conn) = self.conn(id) {
                 conn.listed = false;
                 self.serve(id);
             }
@@ -142,7 +142,7 @@ impl Shard {
                     signals::answer(self, token);
                 }
                 token => {
-                    if let Some(conn) = self.conns.get_mut(token.0).and_then(Option::as_mut) {
+                    if let Some(conn) = self.conn(token.0) {
                         conn.note(event);
                         self.serve(token.0);
                     }
@@ -152,15 +152,14 @@ impl Shard {
         if self.timers.accept_us.is_some_and(|at_us| at_us <= self.turn_began_us) {
             self.timers.accept_us = listener::accept(self);
         }
-        if reactor.alarm().answer() {
+        let was_rung = reactor.alarm().answer();
+        if was_rung || self.timers.look_us <= self.turn_began_us {
+            journal_link::follow(self);
+        }
+        if was_rung {
             metrics::answer(self);
-            journal_link::follow(self);
-        } else if self.timers.look_us <= self.turn_began_us {
-            journal_link::follow(self);
         }
-        if self.metrics.as_ref().is_some_and(metrics::Page::is_gathering) {
-            metrics::gather(self);
-        }
+        metrics::gather(self);
         if hurried || self.timers.background_us <= self.turn_began_us {
             let pause = background::turn(self);
             self.timers.background_us = clock::stopwatch_us() + pause.as_micros() as u64;
@@ -216,18 +215,17 @@ impl Shard {
         }
     }
 
+    fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id)?.as_mut()
+    }
+
     /// Gives a connection a turn in the loop's next one.
     fn list(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id).and_then(Option::as_mut)
+        if let Some(conn) = self.conn(id)
             && !std::mem::replace(&mut conn.listed, true)
         {
             self.listed.push(id);
         }
-    }
-
-    /// Has every connection looked at again: something that kept them from being read has ended.
-    pub(crate) fn list_all(&mut self) {
-        (0..self.conns.len()).for_each(|id| self.list(id));
     }
 
     /// Takes a connection in; the system may refuse to watch its socket.
@@ -324,7 +322,7 @@ impl Shard {
     /// Has those look again who rest because room is being made.
     pub(crate) fn look_for_room(&mut self) {
         if std::mem::take(&mut self.awaits_room) {
-            self.list_all();
+            (0..self.conns.len()).for_each(|id| self.list(id));
         }
     }
 
@@ -342,7 +340,6 @@ impl Shard {
         }
         if was && !self.holding_back {
             self.hurry = true;
-            self.list_all();
         }
     }
 

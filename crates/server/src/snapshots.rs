@@ -87,7 +87,6 @@ fn end_last(shard: &mut Shard, written: bool) {
         "the node does not stop, since what it holds would be lost: mend that, or stop it with FORCE"
     );
     shard.engine.set_stopping(false);
-    shard.list_all();
 }
 
 /// One turn: goes on with what is being written, or begins what is wanted. True while something goes on.
@@ -112,11 +111,8 @@ pub(crate) fn turn(shard: &mut Shard) -> bool {
     if shard.engine.has_open_transaction() {
         return false;
     }
-    let (snapshot, dump) = {
-        let engine = &mut shard.engine;
-        let facts = engine.server_facts();
-        (facts.snapshot.stage == Stage::Wanted, facts.dump.stage == Stage::Wanted)
-    };
+    let facts = shard.engine.server_facts();
+    let (snapshot, dump) = (facts.snapshot.stage == Stage::Wanted, facts.dump.stage == Stage::Wanted);
     // Whoever asked for a dump waits for it; the journal's snapshot can come after.
     if dump {
         begin_dump(shard);

@@ -504,11 +504,15 @@ impl Engine {
         self.resume_held();
     }
 
-    /// Lets go on whose requests were held up.
+    /// Lets go on whose requests were held up, in their connection's input or unread in its socket.
     pub(crate) fn resume_held(&mut self) {
-        let held: Vec<ConnId> =
-            self.all_sessions().filter(|(_, s)| !s.input.is_empty()).map(|(conn, _)| conn).collect();
-        self.resumable.extend(held);
+        for conn in 0..self.sessions.len() {
+            match self.session(conn).map(|session| session.input.is_empty()) {
+                Some(true) => self.mark_ready(conn),
+                Some(false) => self.resumable.push_back(conn),
+                None => {}
+            }
+        }
     }
 
     /// Unblocks after the running command, whose transaction is still open.
