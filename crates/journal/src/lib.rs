@@ -131,6 +131,12 @@ pub enum Health {
         /// What the operating system said, and where.
         reason: Arc<str>,
     },
+    /// As much space as is always kept is ready, but there was none for a larger request a moment ago. [`Journal::room`]
+    /// says what is refused for that.
+    Short {
+        /// What the operating system said, and where.
+        reason: Arc<str>,
+    },
     /// An append has been in flight for long (a remote journal); its outcome is still open and it may yet succeed.
     Waiting {
         /// What it waits for.
@@ -161,6 +167,9 @@ impl fmt::Display for Health {
         match self {
             Self::Ok => f.write_str("ok"),
             Self::Full { reason } => write!(f, "the journal's disk is full: {reason}"),
+            Self::Short { reason } => {
+                write!(f, "the journal's disk has no room for a large request: {reason}")
+            }
             Self::Waiting { reason } => write!(f, "the journal waits: {reason}"),
             Self::Failed { reason } => write!(f, "the journal has failed: {reason}"),
             Self::Fenced { by_term } => write!(f, "another node took over with term {by_term}"),

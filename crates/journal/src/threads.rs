@@ -302,7 +302,7 @@ impl<D: Disk> Shared<D> {
         drop(queue);
         let lacked = self.lacks_room.swap(full.is_some(), Ordering::AcqRel);
         match full {
-            Some(error) => self.note_full(error),
+            Some(error) => self.note_full(Health::Full { reason: error.to_string().into() }),
             None if lacked => self.heal(),
             None => {}
         }
@@ -408,7 +408,7 @@ impl<D: Disk> Shared<D> {
             let result = plan.run();
             let mut log = lock(&self.log);
             let result = log.accept(result);
-            let poison = log.poison();
+            let (poison, is_kept) = (log.poison(), !log.wants_preparation());
             self.publish_sizes(&log);
             drop(log);
             self.prepared.notify_all();
@@ -416,7 +416,10 @@ impl<D: Disk> Shared<D> {
                 (Some(poison), _) => return self.fail(&poison.to_string()),
                 (None, Ok(())) => self.heal(),
                 (None, Err(error)) => {
-                    self.note_full(&error);
+                    let reason = error.to_string().into();
+                    self.note_full(if is_kept { Health::Short { reason } } else { Health::Full { reason } });
+                    // Who asked for it meanwhile learns of this first, and does not have it tried again at once.
+                    lock(&self.preparer).kicked = false;
                     self.give_back();
                     if self.pause_preparer(Some(FULL_RETRY)) {
                         return;
@@ -460,11 +463,11 @@ impl<D: Disk> Shared<D> {
         self.preparer_wake.notify_one();
     }
 
-    fn note_full(&self, error: &DiskError) {
+    fn note_full(&self, full: Health) {
         self.wanted_bytes.store(0, Ordering::Release);
         let mut health = lock(&self.health);
         if health.is_alive() {
-            *health = Health::Full { reason: error.to_string().into() };
+            *health = full;
         }
         drop(health);
         // Whoever is refused finds the reason there already.

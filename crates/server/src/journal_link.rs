@@ -53,6 +53,9 @@ impl JournalLink {
     ) {
         let refused = matches!(engine.journal_state(), JournalState::Refusing(_));
         let held = engine.session(conn).map_or(0, |session| session.input.len() as u64);
+        if held + bytes < engine.expected_input(conn) as u64 {
+            return; // It completes nothing that could run.
+        }
         let full = match self.disk.room(held + bytes * 2 + 4096) {
             Room::Full => true,
             Room::Preparing => lacks_room,
@@ -79,15 +82,19 @@ impl JournalLink {
 
     fn tell_health(&self, engine: &mut Engine, full: bool, overdue: bool) {
         let state = match self.disk.health() {
-            Health::Ok | Health::Waiting { .. } if overdue => JournalState::Refusing(
+            Health::Ok | Health::Waiting { .. } | Health::Short { .. } if overdue => JournalState::Refusing(
                 "more than `journal-pending-max` has waited for the disk longer than `journal-wait-max`"
                     .into(),
             ),
             Health::Ok if full => {
                 JournalState::Refusing("the disk is full; free space and it goes on by itself".into())
             }
+            // Only who wants more than is ready is refused then.
+            Health::Short { .. } if !full => JournalState::Open,
             Health::Ok | Health::Waiting { .. } => JournalState::Open,
-            Health::Full { reason } => JournalState::Refusing(format!("{reason}; then it goes on by itself")),
+            Health::Full { reason } | Health::Short { reason } => {
+                JournalState::Refusing(format!("{reason}; then it goes on by itself"))
+            }
             dead => JournalState::Failed(dead.to_string()),
         };
         if *engine.journal_state() != state {
