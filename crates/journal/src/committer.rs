@@ -1,6 +1,6 @@
 //! [`DiskJournal`]: the journal that the engine sees, threads around a [`Log`].
 //!
-//! Nothing here blocks the caller, [`DiskJournal::try_commit_inline`] excepted. What the threads do is in `threads.rs`.
+//! Nothing here blocks the caller. What the threads do is in `threads.rs`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,15 +41,6 @@ impl Default for DiskOptions {
     fn default() -> Self {
         Self { log: LogOptions::new(entropy()), lock_wait_ms: 10_000, snapshot_queue_bytes: 8 << 20 }
     }
-}
-
-/// What became of a batch offered for committing on the caller's thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inline {
-    /// It was taken: it is durable if the journal is healthy, else its outcome is unknown.
-    Taken,
-    /// The journal is at work; append the batch instead.
-    Busy(Batch),
 }
 
 /// What is called, from the journal's threads, when progress, health, room or the snapshot's state has changed.
@@ -114,12 +105,6 @@ impl<D: Disk> DiskJournal<D> {
     /// Syncs that took so long that relaxed batches, too, had to wait for them.
     pub fn syncs_delayed(&self) -> u64 {
         self.shared.syncs_delayed.load(Ordering::Relaxed)
-    }
-
-    /// Writes and syncs a batch on this thread if nothing is queued or in flight: a lone writer saves two wake-ups,
-    /// and the thread is held up for one fsync.
-    pub fn try_commit_inline(&self, batch: Batch) -> Result<Inline, AppendError> {
-        self.shared.commit_inline(batch)
     }
 }
 

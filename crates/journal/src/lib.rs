@@ -55,7 +55,7 @@ mod snapshot_thread;
 mod threads;
 pub mod tool;
 
-pub use committer::{DiskJournal, DiskOptions, Inline, Notify};
+pub use committer::{DiskJournal, DiskOptions, Notify};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use log::{Log, LogOptions, SyncTicket, WriteError};
 pub use meter::{Figures, Histogram};

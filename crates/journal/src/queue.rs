@@ -42,7 +42,8 @@ pub(crate) struct Queue {
     pub(crate) cost_bytes: u64,
     pub(crate) writing: bool,
     pub(crate) syncing: bool,
-    pub(crate) committer: Committer,
+    /// The committer sleeps. Otherwise it is at work and will look by itself.
+    pub(crate) committer_waits: bool,
     pub(crate) closing: bool,
     /// When the oldest write was made that no sync has begun for, and the strongest promise among those.
     pub(crate) unsynced_since: Option<Instant>,
@@ -53,16 +54,6 @@ pub(crate) struct Queue {
     /// When the last work ended, unless an empty record has already followed it.
     pub(crate) idle_since: Option<Instant>,
     pub(crate) pace: Pace,
-}
-
-/// What the committer's thread is doing.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Committer {
-    #[default]
-    AtWork,
-    Waits,
-    /// It will look by itself before long.
-    WaitsBriefly,
 }
 
 /// How far apart syncs are kept.

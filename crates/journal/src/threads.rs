@@ -14,11 +14,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::committer::{Inline, Notify};
+use crate::committer::Notify;
 use crate::disk::Disk;
 use crate::log::{Log, WriteError};
 use crate::meter::Meter;
-use crate::queue::{Committer, Queue, RELAXED_STALL_AFTER, Work, cost_of};
+use crate::queue::{Queue, RELAXED_STALL_AFTER, Work};
 use crate::refusal::DiskError;
 use crate::snapshot_thread::Snapshot;
 use crate::{AppendError, Batch, Health, Room, Sizes, SyncPolicy};
@@ -151,9 +151,9 @@ impl<D: Disk> Shared<D> {
 
     /// Wakes the committer, unless it is at work and will look by itself.
     pub(crate) fn wake_committer(&self, queue: MutexGuard<'_, Queue>) {
-        let at_work = queue.committer == Committer::AtWork;
+        let waits = queue.committer_waits;
         drop(queue);
-        if !at_work {
+        if waits {
             self.committer_wake.notify_one();
         }
     }
@@ -172,27 +172,6 @@ impl<D: Disk> Shared<D> {
         self.wanted_bytes.fetch_max(needed, Ordering::AcqRel);
         self.kick_preparer();
         Room::Preparing
-    }
-
-    pub(crate) fn commit_inline(&self, batch: Batch) -> Result<Inline, AppendError> {
-        let mut queue = lock(&self.queue);
-        self.check_order(&queue, &batch)?;
-        if !queue.batches.is_empty() || queue.writing || queue.syncing || queue.unsynced_since.is_some() {
-            return Ok(Inline::Busy(batch));
-        }
-        if self.ready_bytes.load(Ordering::Acquire) < cost_of(&batch) {
-            return Ok(Inline::Busy(batch));
-        }
-        queue.last_lsn = batch.last_lsn;
-        self.queued_bytes.fetch_add(cost_of(&batch), Ordering::AcqRel);
-        queue.push(batch);
-        let queue = self.write_queued(queue);
-        let queue = self.sync(queue);
-        // Waking the committer for nothing would cost what committing inline saves.
-        if !queue.batches.is_empty() || queue.committer == Committer::Waits {
-            self.wake_committer(queue);
-        }
-        Ok(Inline::Taken)
     }
 
     fn commit(&self) {
@@ -214,13 +193,12 @@ impl<D: Disk> Shared<D> {
                 Work::Sync => queue = self.sync(queue),
                 Work::Idle => queue = self.write_idle_record(queue),
                 Work::Wait(until) => {
-                    queue.committer =
-                        if until.is_some() { Committer::WaitsBriefly } else { Committer::Waits };
+                    queue.committer_waits = true;
                     queue = match until {
                         None => wait(&self.committer_wake, queue),
                         Some(until) => wait_until(&self.committer_wake, queue, until),
                     };
-                    queue.committer = Committer::AtWork;
+                    queue.committer_waits = false;
                 }
                 Work::Close => break,
             }

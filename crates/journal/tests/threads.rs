@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use sessile_journal::{
-    AppendError, Batch, DiskJournal, DiskOptions, Fault, FaultKind, Health, Inline, Journal, LogOptions,
-    Notify, OpenError, Operation, RecoveredBatch, Room, SimDisk, SnapshotError, SnapshotState, SyncPolicy,
+    AppendError, Batch, DiskJournal, DiskOptions, Fault, FaultKind, Health, Journal, LogOptions, Notify,
+    OpenError, Operation, RecoveredBatch, Room, SimDisk, SnapshotError, SnapshotState, SyncPolicy,
 };
 
 /// Lets a test wait for what the journal notifies.
@@ -171,32 +171,6 @@ fn a_snapshot_replaces_old_segments_and_no_run_straddles_it() {
         replayed.iter().filter(|(snapshot, ..)| *snapshot).map(|(.., bytes)| bytes.clone()).collect();
     assert_eq!(pieces, (0..100).map(|piece| vec![piece; 9000]).collect::<Vec<_>>());
     assert_eq!(joined(&replayed), expected(9_001..=10_000));
-}
-
-#[test]
-fn inline_commits_are_durable_when_they_return() {
-    let disk = SimDisk::new(1);
-    let (journal, _) =
-        DiskJournal::open_on(disk.clone(), options(16 << 10), Arc::new(|| {}), replay(&mut Vec::new()))
-            .expect("it opens");
-    let mut appended = 0;
-    for lsn in 1..=3000 {
-        match journal.try_commit_inline(Batch::new(transaction(lsn), lsn, 0)).expect("healthy") {
-            Inline::Taken => assert_eq!(journal.progress().durable, lsn),
-            Inline::Busy(batch) => {
-                appended += 1;
-                journal.append(batch).expect("healthy");
-            }
-        }
-    }
-    assert!(appended < 3000, "some were taken");
-    let durable = journal.progress().durable;
-    let mut replayed = Vec::new();
-    let opened =
-        DiskJournal::open_on(disk.crash(1), options(16 << 10), Arc::new(|| {}), replay(&mut replayed));
-    let (_, recovery) = opened.expect("it opens");
-    assert!(recovery.last_lsn >= durable);
-    assert_eq!(joined(&replayed), expected(1..=recovery.last_lsn));
 }
 
 #[test]
