@@ -122,6 +122,9 @@ pub(crate) enum Decoded<'a> {
     Bad,
 }
 
+/// The greatest seq, LSN or term: no journal comes there, and what follows one can always be counted on.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
 /// Bytes that a record with `payload_len` bytes of payload takes in a file.
 pub(crate) const fn record_size(payload_len: usize) -> usize {
     (RECORD_HEADER_LEN + payload_len).next_multiple_of(ALIGN)
@@ -186,6 +189,12 @@ pub(crate) fn decode(bytes: &[u8], salt: u64) -> Decoded<'_> {
         durable_lsn: u64_at(raw, DURABLE_LSN_OFFSET),
         prev_checksum: u64_at(raw, PREV_CHECKSUM_OFFSET),
     };
+    if [header.seq, header.last_lsn, header.durable_lsn, header.term]
+        .iter()
+        .any(|&number| number > NUMBER_MAX)
+    {
+        return Decoded::Bad;
+    }
     Decoded::Valid(Record { header, checksum: stored, payload: &raw[RECORD_HEADER_LEN..][..length] })
 }
 
