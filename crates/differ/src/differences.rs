@@ -32,7 +32,7 @@
 //! | SETBIT of a bit that is set turns a string into a raw one | OBJECT ENCODING | `ENCODINGS` |
 //! | a set of integers that COPY made is an intset, whatever its source was | OBJECT ENCODING | `ENCODINGS` |
 //! | SORT turns a sorted set into a skip list | OBJECT ENCODING | `ENCODINGS` |
-//! | a sorted set that is small, or was, forgets the sign of zero; 7.0 has skip lists that are small | scores | both are the same number |
+//! | a sorted set forgets the sign of zero; Redis keeps it in a skip list | scores | both are the same number |
 //! | the text of an integer that INCRBYFLOAT made is kept as any other | OBJECT ENCODING | `ENCODINGS` |
 
 use std::collections::BTreeSet;

@@ -109,7 +109,7 @@ fn score_text(score: f64) -> String {
         return if score > 0.0 { "inf".into() } else { "-inf".into() };
     }
     if score == 0.0 {
-        return if score.is_sign_negative() { "-0".into() } else { "0".into() };
+        return "0".into();
     }
     let scientific = format!("{score:.16e}");
     let (mantissa, exponent) = scientific.split_once('e').expect("the format has an exponent");

@@ -117,17 +117,22 @@ impl Default for Zset {
 }
 
 /// The score as a listpack holds it: the shortest text that reads back the same, with an exponent where that is
-/// shorter by much. The sign of zero is lost, as whole numbers are stored as integers.
+/// shorter by much.
 fn score_text(score: f64) -> Vec<u8> {
-    let score = if score == 0.0 { 0.0 } else { score };
     let plain = score == 0.0 || (1e-5..1e17).contains(&score.abs()) || score.is_infinite();
     if plain { format!("{score}") } else { format!("{score:e}") }.into_bytes()
+}
+
+/// Redis forgets the sign of zero in its listpack, and keeps it in a skip list. Here a value does not depend on its form,
+/// or it would not be the same after a restart.
+fn without_sign_of_zero(score: f64) -> f64 {
+    if score == 0.0 { 0.0 } else { score }
 }
 
 fn packed_score(item: PackedItem<'_>) -> f64 {
     match item {
         PackedItem::Int(n) => n as f64,
-        PackedItem::Str(text) => digits::parse_f64(text).unwrap_or(0.0),
+        PackedItem::Str(text) => without_sign_of_zero(digits::parse_f64(text).unwrap_or(0.0)),
     }
 }
 
@@ -194,6 +199,7 @@ impl Zset {
 
     /// Adds a member or changes its score; true if it is new.
     pub fn add(&mut self, key: &HashKey, limits: &Limits, score: f64, member: &[u8]) -> bool {
+        let score = without_sign_of_zero(score);
         if let Form::Packed(packed) = &mut self.0 {
             let found = packed.find(member, 1);
             if let Some(at) = found {
