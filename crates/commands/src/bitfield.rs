@@ -243,8 +243,13 @@ fn perform(
         out.null();
         return;
     };
-    let value = operation.with(bytes, new);
-    let offset = operation.bytes().0 as u64;
-    cx.emit(&Effect::StringSetRange { key, offset, value: &value }, std::mem::replace(event, Event::NONE));
+    if new != old {
+        let value = operation.with(bytes, new);
+        let offset = operation.bytes().0 as u64;
+        cx.emit(
+            &Effect::StringSetRange { key, offset, value: &value },
+            std::mem::replace(event, Event::NONE),
+        );
+    }
     out.int(reply as i64);
 }

@@ -247,6 +247,10 @@ fn xreadgroup(cx: &mut WriteCx<'_>, args: Args<'_>, out: &mut Reply<'_>) -> Resu
         });
     }
     let attempt = cx.frame().attempt;
+    // There may be something all the same: XGROUP SETID, which puts a group back, ends no wait.
+    if request.block_ms.is_some() && attempt == Attempt::TimedOut {
+        return Ok(request.nothing(attempt, out, None));
+    }
     let waits = request.block_ms.is_some() && attempt == Attempt::MayWait;
     let mark = out.mark();
     let mut served = 0;

@@ -88,7 +88,9 @@ impl Engine {
         }
         // In Redis, too, what a store puts in another value's place wakes nobody.
         let stored = observed.event.0.is_some_and(|(_, name)| name.ends_with("store") && name != "restore");
-        if stored && !observed.applied.created {
+        // Nor does a group that is put back, until the next entry comes.
+        let put_back = observed.event.0.is_some_and(|(_, name)| name == "xgroup-setid");
+        if stored && !observed.applied.created || put_back {
             return;
         }
         match &observed.key {

@@ -25,7 +25,12 @@ const ENDS: &[&[&str]] = &[
     &["RPUSH l v", "ZADD z 1 m", "XADD st 1-1 a b", "XADD sg 1-1 a b"],
     &["CLIENT UNBLOCK ID"],
     &["CLIENT UNBLOCK ID ERROR"],
+    // A group that is put back serves nobody yet.
+    &["xgroup setid sg g 0", "CLIENT UNBLOCK ID"],
 ];
+
+/// Before them: a group that has read all.
+const SETUP: &[&str] = &["XADD sg 0-1 a b", "XGROUP CREATE sg g $"];
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
@@ -35,7 +40,7 @@ fn words(line: &str) -> Vec<&str> {
 fn theirs(server: &Oracle, mode: &str, waiting: &str, ends: &[&str]) -> String {
     let (mut a, mut b) = (server.connect(), server.connect());
     b.call(["FLUSHALL"]);
-    b.call(words("XGROUP CREATE sg g $ MKSTREAM"));
+    SETUP.iter().for_each(|line| _ = b.call(words(line)));
     let id = String::from_utf8(a.raw(&[b"CLIENT", b"ID"])).expect("text");
     let id = id.trim_start_matches(':').trim_end().to_owned();
     for line in [&format!("CLIENT REPLY {mode}"), waiting, "PING x"] {
@@ -76,7 +81,7 @@ fn ours(mode: &str, waiting: &str, ends: &[&str]) -> String {
         engine.sent(conn, bytes.len());
         String::from_utf8(bytes).expect("text")
     };
-    feed(b, "XGROUP CREATE sg g $ MKSTREAM");
+    SETUP.iter().for_each(|line| _ = feed(b, line));
     let mut seen = String::new();
     for line in [&format!("CLIENT REPLY {mode}"), waiting, "PING x"] {
         seen += &feed(a, line);
