@@ -58,10 +58,16 @@ pub(crate) fn restore(data: &[u8]) {
     let (key, limits) = (HashKey(1, 2), Limits::default());
     let Ok(loaded) = dump::decode(data, &key, &limits) else { return };
     for compress in [false, true] {
-        let first = encode(&loaded, compress);
-        let again = dump::decode(&first, &key, &limits);
-        let again = again.unwrap_or_else(|error| panic!("{error}: {first:?}"));
-        assert_eq!(first, encode(&again, compress));
+        let once_more = |bytes: &[u8]| {
+            let again = dump::decode(bytes, &key, &limits);
+            encode(&again.unwrap_or_else(|error| panic!("{error}: {bytes:?}")), compress)
+        };
+        let mut first = encode(&loaded, compress);
+        if matches!(loaded, Loaded::Value(sessile_values::Value::Set(_))) {
+            // Numbers that come before the first word are an intset until then, and sorted.
+            first = once_more(&first);
+        }
+        assert_eq!(first, once_more(&first));
     }
     let mut payload = data.to_vec();
     dump::seal(&mut payload);
