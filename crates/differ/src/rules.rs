@@ -231,6 +231,10 @@ pub fn equal(cmd: &Cmd, oracle: &Reply, tested: &Reply, newer: bool) -> bool {
         return true;
     }
     match (&cmd.inner, oracle, tested) {
+        // The error may be the script's, or that of the command that is all of it.
+        (Inner::Whole(args), Reply::Error(_), _) | (Inner::Whole(args), _, Reply::Error(_)) => {
+            equal_plain(&cmd.words, oracle, tested, newer) || equal_plain(args, oracle, tested, newer)
+        }
         (_, Reply::Error(_), _) | (_, _, Reply::Error(_)) | (Inner::None, ..) => {
             equal_plain(&cmd.words, oracle, tested, newer)
         }
