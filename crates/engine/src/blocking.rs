@@ -86,11 +86,14 @@ impl Engine {
         if self.waiters.is_empty() {
             return;
         }
-        // In Redis, too, what a store puts in another value's place wakes nobody.
-        let stored = observed.event.0.is_some_and(|(_, name)| name.ends_with("store") && name != "restore");
-        // Nor does a group that is put back, until the next entry comes.
-        let put_back = observed.event.0.is_some_and(|(_, name)| name == "xgroup-setid");
-        if stored && !observed.applied.created || put_back {
+        // In Redis, too, what a store puts in another value's place wakes nobody; nor does a group that is put back, until
+        // the next entry comes.
+        let wakes = match observed.event.0 {
+            Some((_, "xgroup-setid")) => false,
+            Some((_, name)) if name.ends_with("store") && name != "restore" => observed.applied.created,
+            _ => true,
+        };
+        if !wakes {
             return;
         }
         match &observed.key {

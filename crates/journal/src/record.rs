@@ -189,10 +189,8 @@ pub(crate) fn decode(bytes: &[u8], salt: u64) -> Decoded<'_> {
         durable_lsn: u64_at(raw, DURABLE_LSN_OFFSET),
         prev_checksum: u64_at(raw, PREV_CHECKSUM_OFFSET),
     };
-    if [header.seq, header.last_lsn, header.durable_lsn, header.term]
-        .iter()
-        .any(|&number| number > NUMBER_MAX)
-    {
+    let numbers = [header.seq, header.last_lsn, header.durable_lsn, header.term];
+    if numbers.iter().any(|&number| number > NUMBER_MAX) {
         return Decoded::Bad;
     }
     Decoded::Valid(Record { header, checksum: stored, payload: &raw[RECORD_HEADER_LEN..][..length] })
